@@ -1,0 +1,97 @@
+"""What a caller asks and what a caller gets, whichever door it came through."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+FinishReason = Literal["stop", "length", "time", "tool_calls", "abort"]
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Where a generation ends. `max_tokens` None means the server's default; `max_time_s` counts from the call."""
+
+    max_tokens: int | None = None
+    max_time_s: float | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateRequest:
+    """Continue `prompt` as it is, without a chat template. `sampling` overrides the model's own defaults."""
+
+    prompt: str
+    model: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    sampling: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """Answer `messages` through the model's chat template. A trailing assistant message is continued."""
+
+    messages: tuple[Message, ...]
+    model: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    sampling: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Token counts. `cached_tokens` are part of `prompt_tokens`: their state was reused, not computed."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Seconds from the request's arrival. `queue_s` ends when the sequence gets a slot, `ttft_s` at its first token."""
+
+    queue_s: float
+    ttft_s: float | None
+    total_s: float
+
+    def decode_tokens_per_second(self, completion_tokens: int) -> float | None:
+        """The rate after the first token, or None when fewer than two tokens were sampled."""
+        if self.ttft_s is None or completion_tokens < 2 or self.total_s <= self.ttft_s:
+            return None
+        return (completion_tokens - 1) / (self.total_s - self.ttft_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The complete outcome of one request. `stop` is the stop string that matched, if one did."""
+
+    text: str
+    finish_reason: FinishReason
+    stop: str | None
+    seed: int
+    usage: Usage
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What is known of a model file without running it. Sizes in bytes, lengths in tokens."""
+
+    name: str
+    architecture: str
+    parameters: int
+    quantisation: str
+    size: int
+    n_ctx_train: int
+    n_ctx: int
+    n_slots: int
+    chat_template: bool
+    license: str | None = None

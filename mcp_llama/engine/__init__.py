@@ -1,0 +1,1 @@
+"""The token loop. It knows neither MCP nor HTTP nor chat."""

@@ -1,0 +1,136 @@
+"""Generation: the caller's end of a running request, and the mailbox in it. Event loop only."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from mcp_llama.api import Result, Timings, Usage
+from mcp_llama.engine.sequence import Sequence
+from mcp_llama.engine.types import Finish, TokenDelta, TokenRequest
+
+if TYPE_CHECKING:
+    from mcp_llama.engine.engine import Engine
+
+
+class Generation:
+    """A request from submission to result.
+
+    Entering submits it, leaving aborts it, iterating gives its deltas. The mailbox holds one delta: what arrives
+    before the reader comes back is merged into it, so a slow reader gets fewer and longer deltas. `taken_tokens` is
+    the one field that the engine thread reads, to pause a sequence whose reader fell behind.
+    """
+
+    def __init__(self, engine: "Engine", request: TokenRequest) -> None:
+        self.request = request
+        self.loop = asyncio.get_running_loop()
+        self.taken_tokens = 0
+        self._engine = engine
+        self.sequence = Sequence(request, self)
+        self._unread: TokenDelta | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._text: list[str] = []
+        self._last: TokenDelta | None = None
+
+    @property
+    def total_tokens(self) -> int:
+        """The most tokens this request can take: prompt plus `max_tokens`."""
+        return len(self.request.prompt) + self.request.max_tokens
+
+    async def __aenter__(self) -> Self:
+        """Submit the request.
+
+        Raises:
+            BusyError: the queue is full or the engine is stopping.
+        """
+        self._engine.submit(self.sequence)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._last is None or self._last.finish is None:
+            self._engine.abort(self.sequence)
+
+    def put(self, delta: TokenDelta) -> None:
+        """Deliver a delta."""
+        self._unread = delta if self._unread is None else self._unread.merged(delta)
+        self._wake()
+
+    async def next(self, timeout: float | None = None) -> TokenDelta | None:
+        """The next delta, or None after `timeout` seconds without one.
+
+        Raises:
+            StopAsyncIteration: the last delta has been taken.
+            EngineError: llama.cpp failed while it ran this request.
+            RequestError: the request turned out to be impossible.
+        """
+        if self._last is not None and self._last.finish is not None:
+            raise StopAsyncIteration
+        if self._unread is None:
+            await self._wait(timeout)
+        return self._take()
+
+    def __aiter__(self) -> AsyncIterator[TokenDelta]:
+        return self
+
+    async def __anext__(self) -> TokenDelta:
+        while (delta := await self.next()) is None:
+            pass
+        return delta
+
+    async def result(self) -> Result:
+        """Take what is left to take, then give the complete result."""
+        async for _ in self:
+            pass
+        assert self._last is not None
+        assert self._last.finish is not None
+        return self._result(self._last, self._last.finish)
+
+    def _take(self) -> TokenDelta | None:
+        delta, self._unread = self._unread, None
+        if delta is None:
+            return None
+        self._last = delta
+        self._text.append(delta.text)
+        self.taken_tokens = delta.completion_tokens
+        if self.sequence.paused_since is not None:
+            self._engine.wake()
+        if delta.finish is not None and delta.finish.error is not None:
+            raise delta.finish.error
+        return delta
+
+    async def _wait(self, timeout: float | None) -> None:
+        self._waiter = self.loop.create_future()
+        timer = None if timeout is None else self.loop.call_later(timeout, self._wake)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _result(self, last: TokenDelta, finish: Finish) -> Result:
+        arrival, seed = self.request.arrival, self.request.sampling.seed
+        assert seed is not None
+        total_s = finish.finished - arrival
+        return Result(
+            text="".join(self._text),
+            finish_reason=finish.reason,
+            stop=finish.stop,
+            seed=seed,
+            usage=Usage(
+                prompt_tokens=len(self.request.prompt),
+                cached_tokens=finish.cached_tokens,
+                completion_tokens=last.completion_tokens,
+            ),
+            timings=Timings(
+                queue_s=total_s if finish.admitted is None else finish.admitted - arrival,
+                ttft_s=None if finish.first_token is None else finish.first_token - arrival,
+                total_s=total_s,
+            ),
+        )

@@ -1,0 +1,96 @@
+"""Model: all that the engine needs from llama.cpp, as a protocol."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mcp_llama.engine.types import SamplingParams
+
+
+class DecodeAbortedError(Exception):
+    """`abort()` ended a decode. The rows of the batch count as not computed."""
+
+
+class DecodeError(Exception):
+    """A decode failed. The rows of the batch count as not computed."""
+
+
+@dataclass(slots=True)
+class Rows:
+    """The rows of one decode, as parallel lists: token, position in its sequence, slot, and whether it is sampled."""
+
+    tokens: list[int] = field(default_factory=list[int])
+    positions: list[int] = field(default_factory=list[int])
+    slots: list[int] = field(default_factory=list[int])
+    outputs: list[bool] = field(default_factory=list[bool])
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+class Sampler(Protocol):
+    """The sampler chain of one sequence. Engine thread only."""
+
+    def sample(self, row: int) -> int:
+        """Choose and accept the next token from the logits of a row of the last decode."""
+        ...
+
+    def close(self) -> None:
+        """Free the chain."""
+        ...
+
+
+class Model(Protocol):
+    """A loaded model with its context. Engine thread only, except where a method says otherwise."""
+
+    @property
+    def n_slots(self) -> int:
+        """How many sequences run at once."""
+        ...
+
+    @property
+    def n_ctx(self) -> int:
+        """How many tokens one sequence may hold."""
+        ...
+
+    @property
+    def n_batch(self) -> int:
+        """How many rows one decode takes."""
+        ...
+
+    def decode(self, rows: Rows) -> None:
+        """Compute the rows.
+
+        Raises:
+            DecodeAbortedError: `abort()` was called.
+            DecodeError: llama.cpp refused or failed.
+        """
+        ...
+
+    def abort(self) -> None:
+        """End the decode that is running, if one is. Any thread."""
+        ...
+
+    def clear_abort(self) -> None:
+        """Forget an `abort()` that found no decode to end."""
+        ...
+
+    def truncate(self, slot: int, length: int) -> int:
+        """Drop what a slot holds from position `length` on; the length that is left, 0 if it can't be cut there."""
+        ...
+
+    def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> Sampler:
+        """A new chain. `prompt` feeds the penalties."""
+        ...
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes a token stands for; empty for control tokens."""
+        ...
+
+    def is_eog(self, token: int) -> bool:
+        """Whether the token ends a generation."""
+        ...
+
+    def close(self) -> None:
+        """Free context and weights."""
+        ...

@@ -1,0 +1,67 @@
+"""Sequence and Slot: the state of a running request. Engine thread only."""
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mcp_llama.api import FinishReason
+from mcp_llama.engine.detokenizer import Detokenizer
+from mcp_llama.engine.model import Sampler
+from mcp_llama.engine.types import Finish, TokenDelta, TokenRequest
+
+if TYPE_CHECKING:
+    from mcp_llama.engine.generation import Generation
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One lane of the KV cache. `tokens` are those whose state it holds; a free slot keeps them for reuse."""
+
+    id: int
+    tokens: list[int] = field(default_factory=list[int])
+    sequence: "Sequence | None" = None
+    last_used: int = 0
+
+
+class Sequence:
+    """A request while it runs. `tokens` is prompt plus completion; the first `num_computed_tokens` have their KV."""
+
+    __slots__ = (
+        "admitted", "cached_tokens", "detokenizer", "first_token", "generation", "num_computed_tokens",
+        "paused_since", "request", "sampler", "slot", "tokens",
+    )  # fmt: skip
+
+    def __init__(self, request: TokenRequest, generation: "Generation") -> None:
+        self.request = request
+        self.generation = generation
+        self.tokens = list(request.prompt)
+        self.num_computed_tokens = 0
+        self.cached_tokens = 0
+        self.slot: Slot | None = None
+        self.sampler: Sampler | None = None
+        self.detokenizer = Detokenizer(request.stop)
+        self.admitted: float | None = None
+        self.first_token: float | None = None
+        self.paused_since: float | None = None
+
+    @property
+    def num_pending_tokens(self) -> int:
+        """How many tokens wait to be computed; 1 when the sequence has caught up with its sampling."""
+        return len(self.tokens) - self.num_computed_tokens
+
+    @property
+    def completion_tokens(self) -> int:
+        """How many tokens were sampled."""
+        return len(self.tokens) - len(self.request.prompt)
+
+    def delta(self, text: str = "", finish: Finish | None = None) -> TokenDelta:
+        """The sequence's present state as a delta."""
+        computed = min(self.num_computed_tokens, len(self.request.prompt)) + self.completion_tokens
+        return TokenDelta(text, computed, self.completion_tokens, finish)
+
+    def finish(self, reason: FinishReason, error: Exception | None = None) -> Finish:
+        """The record of an end that comes now."""
+        matched = self.detokenizer.matched
+        return Finish(
+            reason, matched, self.cached_tokens, self.admitted, self.first_token, time.monotonic(), error
+        )

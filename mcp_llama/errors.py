@@ -1,0 +1,87 @@
+"""Every exception that mcp-llama raises on purpose.
+
+    McpLlamaError
+    ├─ ConfigError            an option is wrong; nothing was loaded
+    ├─ ModelLoadError         the model is missing, damaged, unsupported or too large
+    ├─ RequestError           the caller can fix the request
+    │  ├─ ContextLengthError  prompt and max_tokens do not fit the context
+    │  ├─ UnknownNameError    an argument or option that does not exist
+    │  └─ UnknownModelError   a model that is not served
+    ├─ BusyError              the queue is full or the server is stopping; try again later
+    └─ EngineError            llama.cpp failed
+
+An exception carries its facts as fields and builds its message from them. The messages are written for the
+caller: they say what to change.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class McpLlamaError(Exception):
+    """The root of the tree."""
+
+
+class ConfigError(McpLlamaError):
+    """An option is wrong. Raised before anything is loaded."""
+
+
+class ModelLoadError(McpLlamaError):
+    """A model file is missing, damaged, unsupported or too large for this machine."""
+
+
+class RequestError(McpLlamaError):
+    """The request cannot be served as it is; the message says what to change."""
+
+
+class ContextLengthError(RequestError):
+    """Prompt and completion together do not fit the context of one sequence. All three fields are tokens."""
+
+    def __init__(self, prompt_tokens: int, max_tokens: int, limit: int) -> None:
+        self.prompt_tokens = prompt_tokens
+        self.max_tokens = max_tokens
+        self.limit = limit
+        room = limit - prompt_tokens
+        fix = (
+            f"Set max_tokens to {room} or less, or shorten the prompt."
+            if room > 0
+            else f"Shorten the prompt by at least {1 - room:,} tokens, or start the server with a larger n_ctx."
+        )
+        super().__init__(
+            f"Prompt has {prompt_tokens:,} tokens and max_tokens is {max_tokens:,}, "
+            f"but the context holds {limit:,}. {fix}"
+        )
+
+
+class UnknownNameError(RequestError):
+    """A name that does not exist, with the nearest one that does."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind = kind
+        self.name = name
+        self.known = sorted(known)
+        nearest = get_close_matches(name, self.known, n=1)
+        hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Known: {', '.join(self.known)}."
+        super().__init__(f"Unknown {kind} {name!r}. {hint}")
+
+
+class UnknownModelError(RequestError):
+    """The request names a model that this server does not have."""
+
+    def __init__(self, name: str, available: Iterable[str]) -> None:
+        self.name = name
+        self.available = sorted(available)
+        super().__init__(f"Unknown model {name!r}. Available: {', '.join(self.available)}. Omit model for the default.")
+
+
+class BusyError(McpLlamaError):
+    """No room for the request now; it may be repeated after `retry_after_s` seconds."""
+
+    def __init__(self, reason: str, retry_after_s: float) -> None:
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+        super().__init__(f"Server busy: {reason}. Try again in about {max(1, round(retry_after_s))} s.")
+
+
+class EngineError(McpLlamaError):
+    """llama.cpp failed while it ran this request."""
