@@ -1,5 +1,6 @@
 """What a caller asks and what a caller gets, whichever door it came through."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,21 +11,25 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Where a generation ends. `max_tokens` None means the server's default; `max_time_s` counts from the call."""
+    """Where a generation ends. `max_time_s` counts from the request's arrival; None means no limit."""
 
-    max_tokens: int | None = None
+    max_tokens: int = 512
     max_time_s: float | None = None
     stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateRequest:
-    """Continue `prompt` as it is, without a chat template. `sampling` overrides the model's own defaults."""
+    """Continue `prompt` as it is, without a chat template.
+
+    `sampling` overrides the model's own defaults; `arrival` is in `time.monotonic()` seconds.
+    """
 
     prompt: str
     model: str | None = None
     limits: Limits = field(default_factory=Limits)
     sampling: Mapping[str, object] = field(default_factory=dict[str, object])
+    arrival: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +42,16 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """Answer `messages` through the model's chat template. A trailing assistant message is continued."""
+    """Answer `messages` through the model's chat template. A trailing assistant message is continued.
+
+    `sampling` and `arrival` are as in GenerateRequest.
+    """
 
     messages: tuple[Message, ...]
     model: str | None = None
     limits: Limits = field(default_factory=Limits)
     sampling: Mapping[str, object] = field(default_factory=dict[str, object])
+    arrival: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +92,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """What is known of a model file without running it. Sizes in bytes, lengths in tokens."""
+    """A loaded model. `size` in bytes; `n_ctx` is the context of one of its `n_slots` sequences, in tokens."""
 
     name: str
     architecture: str
@@ -93,5 +102,16 @@ class ModelCard:
     n_ctx_train: int
     n_ctx: int
     n_slots: int
-    chat_template: bool
-    license: str | None = None
+    license: str | None
+    chat_template: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStatus:
+    """A served model and how far it is. `loaded` goes from 0 to 1; `card` is there once it is 'ready'."""
+
+    name: str
+    state: Literal["loading", "ready", "failed"]
+    loaded: float
+    error: str | None = None
+    card: ModelCard | None = None

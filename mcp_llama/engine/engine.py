@@ -89,6 +89,9 @@ class Engine:
         self._queue.enter(len(sequence.request.prompt))
         self._inbox.append((self._scheduler.add, sequence))
         self.wake()
+        # The thread may have broken down, and read its inbox for the last time, since the first look.
+        if self._broken is not None:
+            raise self._broken
 
     def abort(self, sequence: Sequence) -> None:
         """End a sequence, whatever state it is in; nothing happens if it has ended."""
@@ -228,7 +231,7 @@ class Engine:
             return
         for sequence, count, _ in batch.parts:
             alone = Batch()
-            alone.add(sequence, count if sequence.num_pending_tokens >= count else sequence.num_pending_tokens)
+            alone.add(sequence, count)
             self._compute(alone)
 
     def _sample(self, sequence: Sequence, row: int) -> None:
@@ -250,9 +253,7 @@ class Engine:
             if self._is_unread(sequence):
                 sequence.paused_since = time.monotonic()
 
-    def _finish(
-        self, sequence: Sequence, reason: FinishReason, text: str = "", error: Exception | None = None
-    ) -> None:
+    def _finish(self, sequence: Sequence, reason: FinishReason, text: str = "", error: Exception | None = None) -> None:
         finish = sequence.finish(reason, error)
         delta = sequence.delta(text + sequence.detokenizer.flush(), finish)
         if sequence.slot is None:

@@ -50,7 +50,11 @@ class Generation:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._last is None or self._last.finish is None:
-            self._engine.abort(self.sequence)
+            self.stop()
+
+    def stop(self) -> None:
+        """End the generation with what it has; what is left to read ends with finish_reason "abort"."""
+        self._engine.abort(self.sequence)
 
     def put(self, delta: TokenDelta) -> None:
         """Deliver a delta."""

@@ -62,8 +62,10 @@ class ModelOptions:
 class LlamaModel:
     """A loaded model. Engine thread only, except tokenize, detokenize, abort and the plain attributes."""
 
-    def __init__(self, path: Path, options: ModelOptions, on_progress: Callable[[float], None] | None = None) -> None:
-        """Load weights and make a context; `on_progress` gets the loaded share, from 0 to 1.
+    def __init__(self, path: Path, options: ModelOptions, on_progress: Callable[[float], bool] | None = None) -> None:
+        """Load weights and make a context.
+
+        `on_progress` gets the loaded share, from 0 to 1; loading ends when it returns False.
 
         Raises:
             ModelLoadError: the file is missing, damaged, unsupported or too large.
@@ -104,6 +106,7 @@ class LlamaModel:
         lib.llama_set_abort_callback(
             self._context, self._abort_callback, ctypes.cast(self._abort_flag, ctypes.c_void_p)
         )
+        self._warm_up()
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """The tokens of `text`, with the model's own leading tokens if `add_special`. Any thread."""
@@ -139,6 +142,11 @@ class LlamaModel:
             return kept
         lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
         return 0
+
+    def _warm_up(self) -> None:
+        """One decode, so that the first request does not pay for pages and buffers that were never touched."""
+        self.decode(Rows([0], [0], [0], [True]))
+        self.truncate(0, 0)
 
     def _can_cut(self, slot: int, length: int) -> bool:
         """Whether the cells that the token at `length` attends to are all there (a sliding window drops old ones)."""
@@ -290,14 +298,12 @@ def check_file(path: Path, options: ModelOptions) -> None:
         )
 
 
-def _load_weights(path: Path, options: ModelOptions, on_progress: Callable[[float], None] | None) -> object:
+def _load_weights(path: Path, options: ModelOptions, on_progress: Callable[[float], bool] | None) -> object:
     params = lib.llama_model_default_params()
     params.n_gpu_layers = options.n_gpu_layers
 
     def report(share: float, _: object) -> bool:
-        if on_progress is not None:
-            on_progress(share)
-        return True
+        return on_progress is None or on_progress(share)
 
     params.progress_callback = lib.llama_progress_callback(report)
     model = lib.llama_model_load_from_file(os.fsencode(path), params)
@@ -347,6 +353,17 @@ def _log(level: int, text: bytes, _: object) -> None:
         logger.info("%s", line)
     elif line:
         logger.debug("%s", line)
+
+
+def system_info() -> str:
+    """What llama.cpp was built for and what it found, in its own words."""
+    _start_backend()
+    return lib.llama_print_system_info().decode()
+
+
+def library_folder() -> Path:
+    """Where llama.cpp's shared libraries are."""
+    return Path(lib.__file__).parent / "lib"
 
 
 @functools.cache

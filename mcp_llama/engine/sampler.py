@@ -64,9 +64,7 @@ def _lookback(params: SamplingParams, n_ctx: int, available: int) -> int:
     return min(available, max((n_ctx if window < 0 else window for window in windows), default=0))
 
 
-def _links(
-    params: SamplingParams, vocab: object, n_vocab: int, n_ctx: int, eog_tokens: Sequence[int]
-) -> list[object]:
+def _links(params: SamplingParams, vocab: object, n_vocab: int, n_ctx: int, eog_tokens: Sequence[int]) -> list[object]:
     seed = params.seed
     assert seed is not None
     biases = list(params.logit_bias)
@@ -129,7 +127,5 @@ def _truncation(params: SamplingParams, seed: int) -> list[object]:
         links.append(lib.llama_sampler_init_min_p(params.min_p, _MIN_KEEP))
     if params.xtc_probability > 0:
         links.append(lib.llama_sampler_init_xtc(params.xtc_probability, params.xtc_threshold, _MIN_KEEP, seed))
-    links.append(
-        lib.llama_sampler_init_temp_ext(params.temperature, params.dynatemp_range, params.dynatemp_exponent)
-    )
+    links.append(lib.llama_sampler_init_temp_ext(params.temperature, params.dynatemp_range, params.dynatemp_exponent))
     return links

@@ -41,7 +41,7 @@ class Scheduler:
         self.waiting.append(sequence)
 
     def admit(self) -> tuple[Sequence, int] | None:
-        """Give the next waiting sequence a slot; returns it and how many tokens of its prompt the slot already holds."""
+        """Give the next waiting sequence a slot; returns it and how many of its tokens the slot already holds."""
         if not self.waiting:
             return None
         acquired = self.cache.acquire(self.waiting[0].tokens)

@@ -62,6 +62,4 @@ class Sequence:
     def finish(self, reason: FinishReason, error: Exception | None = None) -> Finish:
         """The record of an end that comes now."""
         matched = self.detokenizer.matched
-        return Finish(
-            reason, matched, self.cached_tokens, self.admitted, self.first_token, time.monotonic(), error
-        )
+        return Finish(reason, matched, self.cached_tokens, self.admitted, self.first_token, time.monotonic(), error)

@@ -112,7 +112,7 @@ def _checked_number(name: str, value: object) -> float | int:
 
 
 def _checked_logit_bias(value: object) -> tuple[tuple[int, float], ...]:
-    message = f"logit_bias is {value!r}, but it must map token ids to numbers, such as {{\"15496\": -100}}."
+    message = f'logit_bias is {value!r}, but it must map token ids to numbers, such as {{"15496": -100}}.'
     if not isinstance(value, Mapping):
         raise RequestError(message)
     biases: list[tuple[int, float]] = []

@@ -1,0 +1,1 @@
+"""What answers a request: an engine in this process, or another server."""

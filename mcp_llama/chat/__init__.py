@@ -1,0 +1,1 @@
+"""Chat on top of plain completion: the model's own template."""

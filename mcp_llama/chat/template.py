@@ -1,0 +1,66 @@
+"""ChatTemplate: from messages to a prompt, through the Jinja template in the GGUF file."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+import jinja2
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from mcp_llama.api import Message
+from mcp_llama.errors import RequestError
+
+
+class ChatTemplate:
+    """A compiled chat template. The globals and filters are those that Hugging Face gives its templates."""
+
+    def __init__(self, source: str, *, bos_text: str, eos_text: str) -> None:
+        """Compile.
+
+        Raises:
+            RequestError: the template is not valid Jinja.
+        """
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        environment.filters["tojson"] = _tojson
+        environment.globals["raise_exception"] = _raise_exception
+        environment.globals["strftime_now"] = _strftime_now
+        try:
+            self._template = environment.from_string(source)
+        except jinja2.TemplateError as error:
+            raise RequestError(f"The model's chat template is broken: {error}. Use the tool generate.") from error
+        self._bos_text = bos_text
+        self._eos_text = eos_text
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The prompt that asks for the next assistant message, or for the rest of a trailing one.
+
+        Raises:
+            RequestError: there are no messages, or the template refuses them; carries the template's own message.
+        """
+        if not messages:
+            raise RequestError("messages is empty. Send at least one message.")
+        continued = messages[-1].content if messages[-1].role == "assistant" else None
+        asked = messages if continued is None else messages[:-1]
+        try:
+            prompt = self._template.render(
+                messages=[{"role": message.role, "content": message.content} for message in asked],
+                add_generation_prompt=True,
+                bos_token=self._bos_text,
+                eos_token=self._eos_text,
+            )
+        except (jinja2.TemplateError, TypeError, ValueError) as error:
+            raise RequestError(f"The model's chat template refuses these messages: {error}") from error
+        return prompt + (continued or "")
+
+
+def _tojson(value: object, ensure_ascii: bool = False, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
+
+
+def _raise_exception(message: str) -> None:
+    raise jinja2.TemplateError(message)
+
+
+def _strftime_now(pattern: str) -> str:
+    return datetime.now().strftime(pattern)

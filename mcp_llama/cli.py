@@ -1,0 +1,175 @@
+"""The command `mcp-llama`."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from mcp_llama import __version__
+from mcp_llama.backends.local import LocalBackend
+from mcp_llama.config import (
+    SETTINGS,
+    ChatSettings,
+    DoctorSettings,
+    GenerateSettings,
+    ModelSettings,
+    ServerSettings,
+    ServeSettings,
+    StdioSettings,
+    load_settings,
+)
+from mcp_llama.doctor import run_doctor
+from mcp_llama.engine.llama import LlamaModel, check_file
+from mcp_llama.errors import ConfigError, McpLlamaError, ModelLoadError, UnknownNameError
+from mcp_llama.logs import configure_logging
+from mcp_llama.models.files import ModelFile, find_model
+from mcp_llama.server.app import SSE_PATH, AppSecurity, build_app
+from mcp_llama.server.client_watch import MCP_PATH
+from mcp_llama.server.factory import build_server
+from mcp_llama.server.http import bind, serve_http
+from mcp_llama.server.stdio import claim_stdio, serve_stdio
+from mcp_llama.terminal import run_chat, run_generate, show_loading
+
+_HELP = f"""\
+mcp-llama {__version__}: a local llama.cpp model as tools for agents, token by token.
+
+  mcp-llama serve                       MCP over HTTP on http://127.0.0.1:8080/mcp
+  mcp-llama stdio                       MCP over stdin and stdout, for Claude Desktop and others
+  mcp-llama generate "Once upon a time" continue a text here on the terminal
+  mcp-llama chat "Why is the sky blue?" ask once; without a question, hold a conversation
+  mcp-llama doctor                      check this machine, the build and the model
+
+  mcp-llama serve --model ~/models/my.gguf --n-ctx 4096
+  mcp-llama COMMAND --help              all options of a command
+
+Every option can also be an environment variable (MCP_LLAMA_N_CTX=4096) or a line in a TOML file (--config FILE).
+"""
+_EXIT_FAILED = 1
+_EXIT_USAGE = 2
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line; returns the exit status."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_HELP)
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(__version__)
+        return 0
+    command, *rest = arguments
+    try:
+        if command not in _COMMANDS:
+            raise ConfigError(str(UnknownNameError("command", command, _COMMANDS)))
+        if command == "stdio":
+            # Before anything else could print.
+            claim_stdio()
+        settings = load_settings(SETTINGS[command], command, rest)
+        configure_logging(settings.log_level)
+        return _COMMANDS[command](settings)
+    except ConfigError as error:
+        return _fail(error, _EXIT_USAGE)
+    except McpLlamaError as error:
+        return _fail(error, _EXIT_FAILED)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our stdout left; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _EXIT_FAILED
+
+
+def _fail(error: McpLlamaError, status: int) -> int:
+    print(f"mcp-llama: {error}", file=sys.stderr)
+    return status
+
+
+def _backend(settings: ModelSettings, file: ModelFile) -> LocalBackend:
+    check_file(file.path, settings.model_options())
+    load = partial(LlamaModel, file.path, settings.model_options())
+    limits = settings.engine_limits() if isinstance(settings, ServerSettings) else None
+    return LocalBackend(file.name, load, limits)
+
+
+def _serve(settings: ServeSettings) -> int:
+    file = find_model(settings.model)
+    backend = _backend(settings, file)
+    mcp = build_server(backend, settings.server_limits())
+    security = AppSecurity(allowed_hosts=settings.allowed_hosts, allowed_origins=settings.allowed_origins)
+    listener = bind(settings.host, settings.port)
+    app = build_app(mcp, backend, security)
+    host, port = listener.getsockname()[:2]
+    base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def serve() -> None:
+        loading: list[asyncio.Task[None]] = []
+
+        def announce() -> None:
+            print(_welcome(base, file), flush=True)
+            loading.append(asyncio.create_task(_announce_ready(backend)))
+
+        await serve_http(app, backend, mcp, listener, announce)
+
+    asyncio.run(serve())
+    return 0
+
+
+async def _announce_ready(backend: LocalBackend) -> None:
+    try:
+        await show_loading(backend)
+    except ModelLoadError as error:
+        # The server stays up: it tells every caller the same, and /health says why.
+        logger.error("%s", error)
+        return
+    card = backend.models()[0].card
+    assert card is not None
+    logger.info("%s is ready: %d slots of %d tokens", card.name, card.n_slots, card.n_ctx)
+
+
+def _welcome(base: str, file: ModelFile) -> str:
+    command = Path(sys.argv[0]).resolve()
+    entry = {"mcpServers": {"mcp-llama": {"command": str(command), "args": ["stdio"]}}}
+    return (
+        f"mcp-llama {__version__} serves {file.name} ({file.reason}).\n\n"
+        f"  Streamable HTTP  {base}{MCP_PATH}\n"
+        f"  SSE (older)      {base}{SSE_PATH}\n"
+        f"  Health           {base}/health\n\n"
+        "Claude Desktop, Cursor and others start their own server with this entry:\n\n"
+        f"{json.dumps(entry, indent=2)}\n\n"
+        "Ctrl-C ends the server.\n"
+    )
+
+
+def _stdio(settings: StdioSettings) -> int:
+    backend = _backend(settings, find_model(settings.model))
+    asyncio.run(serve_stdio(build_server(backend, settings.server_limits()), backend))
+    return 0
+
+
+def _generate(settings: GenerateSettings) -> int:
+    return run_generate(_backend(settings, find_model(settings.model)), settings)
+
+
+def _chat(settings: ChatSettings) -> int:
+    return run_chat(_backend(settings, find_model(settings.model)), settings)
+
+
+def _doctor(settings: DoctorSettings) -> int:
+    return run_doctor(settings)
+
+
+_COMMANDS = cast(
+    dict[str, Callable[[ModelSettings], int]],
+    {"serve": _serve, "stdio": _stdio, "generate": _generate, "chat": _chat, "doctor": _doctor},
+)

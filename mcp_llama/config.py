@@ -1,0 +1,227 @@
+"""Every option once: a flag, an environment variable MCP_LLAMA_*, a line in a TOML file; the first of them wins."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from platformdirs import user_config_path
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    CliPositionalArg,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from mcp_llama.engine.engine import EngineLimits
+from mcp_llama.engine.llama import ModelOptions
+from mcp_llama.errors import ConfigError, UnknownNameError
+from mcp_llama.server.settings import ProgressStyle, ServerLimits
+
+ENV_PREFIX = "MCP_LLAMA_"
+
+
+class ModelSettings(BaseSettings):
+    """Options of every command that loads a model."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        extra="forbid",
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+        cli_implicit_flags=True,
+    )
+
+    config: Path | None = Field(None, description="TOML file with options; default: config.toml in the user's folder")
+    model: str | None = Field(None, description="GGUF file; default: the embedded model")
+    n_ctx: int | None = Field(None, ge=16, description="context of one slot, in tokens; default: by model and memory")
+    n_slots: int | None = Field(
+        None, ge=1, le=256, description="requests that run at once; default: 4 if memory allows"
+    )
+    n_batch: int = Field(512, ge=1, le=16_384, description="rows of one llama_decode")
+    n_threads: int | None = Field(None, ge=1, description="threads of llama.cpp; default: the physical cores")
+    n_gpu_layers: int = Field(0, ge=-1, description="layers to put on a GPU; -1 for all")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged to stderr")
+
+    def model_options(self) -> ModelOptions:
+        """The part that concerns loading."""
+        return ModelOptions(
+            n_ctx=self.n_ctx,
+            n_slots=self.n_slots,
+            n_batch=self.n_batch,
+            n_threads=self.n_threads,
+            n_gpu_layers=self.n_gpu_layers,
+        )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags (which pydantic-settings adds in front), environment, TOML file."""
+        return init_settings, env_settings, _TomlSource(settings_cls)
+
+
+class ServerSettings(ModelSettings):
+    """Options of both servers."""
+
+    max_tokens: int = Field(512, ge=1, description="max_tokens of a call that gives none")
+    max_time_s: float = Field(55.0, gt=0, description="max_time_s of a call that gives none; many clients wait 60 s")
+    max_queue: int = Field(64, ge=0, description="requests that may wait for a slot")
+    max_queue_tokens: int = Field(262_144, ge=0, description="prompt tokens that may wait for a slot")
+    unread_limit: int = Field(256, ge=1, description="tokens a client may leave unread before its request pauses")
+    stall_timeout: float = Field(30.0, gt=0, description="seconds a client may read nothing before its request ends")
+    heartbeat_s: float = Field(5.0, gt=0, description="seconds without a token until progress shows a sign of life")
+    progress_style: ProgressStyle = Field("text", description="progress messages: the new text, or a status line")
+    progress_interval_ms: int = Field(0, ge=0, description="least time between two progress notifications of a call")
+
+    def engine_limits(self) -> EngineLimits:
+        """The part that concerns the engine."""
+        return EngineLimits(
+            max_queue=self.max_queue,
+            max_queue_tokens=self.max_queue_tokens,
+            unread_limit=self.unread_limit,
+            stall_timeout=self.stall_timeout,
+        )
+
+    def server_limits(self) -> ServerLimits:
+        """The part that concerns the tools."""
+        return ServerLimits(
+            max_tokens=self.max_tokens,
+            max_time_s=self.max_time_s,
+            heartbeat_s=self.heartbeat_s,
+            stall_timeout=self.stall_timeout,
+            progress_style=self.progress_style,
+            progress_interval_ms=self.progress_interval_ms,
+        )
+
+
+class ServeSettings(ServerSettings):
+    """Serve MCP over Streamable HTTP and SSE."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8080, ge=0, le=65_535, description="port to listen on; 0 for any free one")
+    allowed_hosts: list[str] = Field([], description="Host headers to let in beside this machine's: name:port, name:*")
+    allowed_origins: list[str] = Field([], description="Origin headers to let in, and to allow by CORS")
+
+
+class StdioSettings(ServerSettings):
+    """Serve MCP over stdin and stdout."""
+
+
+class DoctorSettings(ModelSettings):
+    """Check this machine, the build of llama.cpp and the model."""
+
+
+class TextSettings(ModelSettings):
+    """Options of the commands that answer on the terminal."""
+
+    max_tokens: int = Field(512, ge=1, description="tokens to generate at most")
+    temperature: float | None = Field(None, ge=0, description="0 for the most likely token; default: the model's own")
+    top_p: float | None = Field(None, ge=0, le=1, description="nucleus sampling; default: the model's own")
+    seed: int | None = Field(None, ge=0, description="makes the answer repeatable; default: random")
+    stop: list[str] = Field([], description="end before this string; may be repeated")
+    sampling: dict[str, str] = Field({}, description="other llama.cpp sampling options, as name=value")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="what is logged to stderr")
+
+
+class GenerateSettings(TextSettings):
+    """Continue a text on the terminal."""
+
+    prompt: CliPositionalArg[str] = Field(description="text to continue; - reads it from stdin")
+
+
+class ChatSettings(TextSettings):
+    """Chat on the terminal."""
+
+    message: CliPositionalArg[str] = Field("", description="one question to answer; without it, a conversation")
+    system: str = Field("", description="system message")
+
+
+SETTINGS: dict[str, type[ModelSettings]] = {
+    "serve": ServeSettings,
+    "stdio": StdioSettings,
+    "generate": GenerateSettings,
+    "chat": ChatSettings,
+    "doctor": DoctorSettings,
+}
+_NOT_IN_FILES = ("prompt", "message", "config")
+
+AnySettings = TypeVar("AnySettings", bound=ModelSettings)
+
+
+def load_settings(settings_cls: type[AnySettings], command: str, arguments: Sequence[str]) -> AnySettings:
+    """The settings of a command line. Unknown flags and `--help` end the process, as argparse does.
+
+    Raises:
+        ConfigError: a value is wrong, or the environment or the TOML file has an unknown option.
+    """
+    _check_environment()
+    bound = type(
+        settings_cls.__name__,
+        (settings_cls,),
+        {
+            "__doc__": settings_cls.__doc__,
+            "__module__": settings_cls.__module__,
+            "model_config": SettingsConfigDict(toml_file=_toml_path(arguments), cli_prog_name=f"mcp-llama {command}"),
+        },
+    )
+    try:
+        return CliApp.run(bound, cli_args=list(arguments))
+    except ValidationError as error:
+        raise ConfigError(" ".join(_explain(dict(problem)) for problem in error.errors(include_url=False))) from error
+
+
+class _TomlSource(TomlConfigSettingsSource):
+    """The TOML file; options of other commands are left to them, unknown ones are refused."""
+
+    def __call__(self) -> dict[str, Any]:
+        data = super().__call__()
+        for name in data:
+            if name not in _known_options():
+                raise ConfigError(str(UnknownNameError("option in the TOML file", name, _known_options())))
+        return {name: value for name, value in data.items() if name in self.settings_cls.model_fields}
+
+
+@cache
+def _known_options() -> frozenset[str]:
+    names = {name for settings_cls in SETTINGS.values() for name in settings_cls.model_fields}
+    return frozenset(names.difference(_NOT_IN_FILES))
+
+
+def _check_environment() -> None:
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in {*_known_options(), "config"}}
+    for name in os.environ:
+        if name.startswith(ENV_PREFIX) and name not in known:
+            raise ConfigError(str(UnknownNameError("environment variable", name, known)))
+
+
+def _toml_path(arguments: Sequence[str]) -> Path | None:
+    """The file that a flag or the environment names, or else the user's own if there is one."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config")
+    given: str | None = parser.parse_known_args(arguments)[0].config or os.environ.get(f"{ENV_PREFIX}CONFIG")
+    if given is None:
+        path = user_config_path("mcp-llama") / "config.toml"
+        return path if path.is_file() else None
+    path = Path(given).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"No TOML file at {path}.")
+    return path
+
+
+def _explain(problem: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"{name} is missing."
+    return f"{name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}."

@@ -1,0 +1,149 @@
+"""ModelLoader: one model, loaded in the background, with its engine."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from mcp_llama.api import ModelCard, ModelStatus
+from mcp_llama.chat.template import ChatTemplate
+from mcp_llama.engine.engine import Engine, EngineLimits
+from mcp_llama.engine.model import Model
+from mcp_llama.engine.types import SamplingParams
+from mcp_llama.errors import McpLlamaError, ModelLoadError, RequestError
+
+
+class LoadableModel(Model, Protocol):
+    """A model with what is needed around the token loop. The methods are for any thread."""
+
+    n_ctx_train: int
+    n_params: int
+    size: int
+    description: str
+    metadata: dict[str, str]
+    chat_template: str | None
+    bos_text: str
+    eos_text: str
+    default_sampling: SamplingParams
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> Sequence[int]:
+        """The tokens of `text`."""
+        ...
+
+
+LoadModel = Callable[[Callable[[float], bool]], LoadableModel]
+"""Loads a model; calls its argument with the loaded share, from 0 to 1, and gives up when that returns False."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that is ready, and its engine."""
+
+    name: str
+    model: LoadableModel
+    engine: Engine
+
+    @cached_property
+    def chat_template(self) -> ChatTemplate:
+        """The model's template.
+
+        Raises:
+            RequestError: the model has none, or it is broken.
+        """
+        if self.model.chat_template is None:
+            raise RequestError(f"Model {self.name!r} has no chat template. Use the tool generate with a plain prompt.")
+        return ChatTemplate(self.model.chat_template, bos_text=self.model.bos_text, eos_text=self.model.eos_text)
+
+    def card(self) -> ModelCard:
+        """What is known of the model."""
+        model = self.model
+        return ModelCard(
+            name=self.name,
+            quantisation=model.description.split(" ", 2)[-1],
+            architecture=model.metadata.get("general.architecture", "unknown"),
+            parameters=model.n_params,
+            size=model.size,
+            n_ctx_train=model.n_ctx_train,
+            n_ctx=model.n_ctx,
+            n_slots=model.n_slots,
+            license=model.metadata.get("general.license"),
+            chat_template=model.chat_template,
+        )
+
+
+class ModelLoader:
+    """Loads one model on a thread of its own. Any number of callers wait for the same load."""
+
+    def __init__(self, name: str, load: LoadModel, limits: EngineLimits) -> None:
+        self.name = name
+        self._load = load
+        self._limits = limits
+        self._share = 0.0
+        self._stopped = False
+        self._future: Future[LoadedModel] = Future()
+        self._thread = threading.Thread(target=self._run, name="model-loader", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load, once; further calls do nothing."""
+        if not self._thread.is_alive() and not self._future.done():
+            self._thread.start()
+
+    async def loaded(self) -> LoadedModel:
+        """Wait for the model.
+
+        Raises:
+            ModelLoadError: it could not be loaded.
+        """
+        if not self._future.done():
+            loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+            def wake(_: Future[LoadedModel]) -> None:
+                # A waiter that left may have taken its loop with it.
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(done.set)
+
+            self._future.add_done_callback(wake)
+            await done.wait()
+        return self._future.result()
+
+    def status(self) -> ModelStatus:
+        """How far it is."""
+        if not self._future.done():
+            return ModelStatus(name=self.name, state="loading", loaded=self._share)
+        error = self._future.exception()
+        if error is not None:
+            return ModelStatus(name=self.name, state="failed", loaded=self._share, error=str(error))
+        return ModelStatus(name=self.name, state="ready", loaded=1.0, card=self._future.result().card())
+
+    def stop(self) -> None:
+        """End all generations with what they have, or a load that is running."""
+        self._stopped = True
+        if self._future.done() and self._future.exception() is None:
+            self._future.result().engine.stop()
+
+    def close(self) -> None:
+        """Free the model. Blocks until a running load or decode has given up."""
+        self.stop()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._future.done() and self._future.exception() is None:
+            self._future.result().engine.close()
+
+    def _run(self) -> None:
+        try:
+            model = self._load(self._report)
+            self._future.set_result(LoadedModel(self.name, model, Engine(model, self._limits)))
+        except McpLlamaError as error:
+            stopped = ModelLoadError(f"Loading {self.name} was stopped: the server is shutting down.")
+            self._future.set_exception(stopped if self._stopped else error)
+        except Exception as error:
+            # Whatever a native loader raises must reach the callers that wait, not die with the thread.
+            self._future.set_exception(ModelLoadError(f"Loading {self.name} failed: {error}"))
+
+    def _report(self, share: float) -> bool:
+        self._share = share
+        return not self._stopped

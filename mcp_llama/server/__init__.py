@@ -1,0 +1,1 @@
+"""The doors: MCP over three transports, and HTTP."""

@@ -1,0 +1,64 @@
+"""Noticing that the client of a tool call is gone, where the SDK does not."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from mcp.server.mcpserver import Context
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from starlette.requests import Request
+
+from mcp_llama.server.progress import Progress
+
+MCP_PATH = "/mcp"
+
+
+class ClientGoneError(Exception):
+    """The client hung up or stopped reading; nobody will see a result."""
+
+
+@asynccontextmanager
+async def while_client_listens(context: Context, progress: Progress, stall_timeout: float) -> AsyncIterator[None]:
+    """Cancel the body when the client hangs up, or takes no notification for `stall_timeout` seconds.
+
+    Raises:
+        ClientGoneError: that happened.
+    """
+    request = context.request_context.request
+    with anyio.CancelScope() as scope:
+        watchers = [asyncio.create_task(_watch_stall(progress, stall_timeout, scope))]
+        if isinstance(request, Request) and _is_unwatched(request, context.protocol_version):
+            watchers.append(asyncio.create_task(_watch_disconnect(request, scope)))
+        try:
+            yield
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+    if scope.cancelled_caught:
+        raise ClientGoneError
+
+
+def _is_unwatched(request: Request, protocol_version: str) -> bool:
+    """Whether the SDK leaves a hang-up unnoticed: in a legacy session of Streamable HTTP.
+
+    The SSE transport must not be watched: its request is a POST that ended before the call began.
+    """
+    return request.url.path == MCP_PATH and protocol_version not in MODERN_PROTOCOL_VERSIONS
+
+
+async def _watch_disconnect(request: Request, scope: anyio.CancelScope) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+async def _watch_stall(progress: Progress, stall_timeout: float, scope: anyio.CancelScope) -> None:
+    while True:
+        since = progress.sending_since
+        left = stall_timeout if since is None else since + stall_timeout - time.monotonic()
+        if left <= 0:
+            scope.cancel()
+            return
+        await asyncio.sleep(left)

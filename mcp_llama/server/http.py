@@ -1,0 +1,58 @@
+"""Serving the app: the socket, uvicorn, and a shutdown that leaves no call without an answer."""
+
+import signal
+import socket
+from collections.abc import Callable
+
+import anyio
+import uvicorn
+from starlette.applications import Starlette
+
+from mcp_llama.backends.backend import Backend
+from mcp_llama.errors import ConfigError
+from mcp_llama.server.mcp import LlamaServer
+
+_ANSWER_S = 2.0
+_GRACE_S = 1
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one.
+
+    Raises:
+        ConfigError: the port is taken, or the host is not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --port."
+        ) from error
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which on shutdown first lets every running call end with what it has."""
+
+    def __init__(self, config: uvicorn.Config, backend: Backend, mcp: LlamaServer) -> None:
+        super().__init__(config)
+        self._backend = backend
+        self._mcp = mcp
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._backend.stop()
+        with anyio.move_on_after(_ANSWER_S):
+            await self._mcp.idle()
+        await super().shutdown(sockets)
+
+
+async def serve_http(
+    app: Starlette, backend: Backend, mcp: LlamaServer, listener: socket.socket, on_started: Callable[[], None]
+) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    # uvicorn raises the signal again when it is done; by then there is nothing left to end.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_S)
+    server = _Server(config, backend, mcp)
+    on_started()
+    await server.serve(sockets=[listener])

@@ -1,0 +1,90 @@
+"""LlamaServer: the MCP server class. Checks argument names, maps errors to tool results, counts running calls."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp_types import CallToolResult, InputRequiredResult, TextContent
+from pydantic import ValidationError
+
+from mcp_llama.errors import McpLlamaError, UnknownNameError
+from mcp_llama.server.client_watch import ClientGoneError
+
+
+class LlamaServer(MCPServer[None]):
+    """An MCPServer whose tool errors say what to change and nothing else."""
+
+    def __init__(self, *, tools: list[Tool], **kwargs: Any) -> None:
+        super().__init__(tools=tools, **kwargs)
+        self._arguments = {tool.name: tuple(tool.parameters["properties"]) for tool in tools}
+        self._running = 0
+        self._idle = anyio.Event()
+        self._idle.set()
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool; every failure that the caller can understand comes back as an error result."""
+        try:
+            if name not in self._arguments:
+                raise UnknownNameError("tool", name, self._arguments)
+            for argument in arguments:
+                if argument not in self._arguments[name]:
+                    raise UnknownNameError(f"argument of {name}", argument, self._arguments[name])
+            with self._counted():
+                return await super().call_tool(name, arguments, context)
+        except McpLlamaError as error:
+            return _error_result(str(error))
+        except ToolError as error:
+            text = _explain(error.__cause__)
+            if text is None:
+                raise
+            return _error_result(text)
+
+    async def idle(self) -> None:
+        """Wait until no call runs."""
+        await self._idle.wait()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        if not self._running:
+            self._idle = anyio.Event()
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+
+def _explain(cause: BaseException | None) -> str | None:
+    """What the caller should read of a failure, or None if it is a defect whose text stays here."""
+    match cause:
+        case McpLlamaError():
+            return str(cause)
+        case ClientGoneError():
+            return "The client stopped listening."
+        case ValidationError():
+            return " ".join(_explain_invalid(dict(problem)) for problem in cause.errors(include_url=False))
+        case _:
+            return None
+
+
+def _explain_invalid(problem: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"{where} is missing."
+    if problem["type"] == "extra_forbidden":
+        return f"{where} is unknown."
+    given = repr(problem["input"])
+    shown = given if len(given) <= 60 else given[:57] + "..."
+    return f"{where} is {shown}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+
+
+def _error_result(text: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)

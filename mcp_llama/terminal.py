@@ -1,0 +1,143 @@
+"""`generate` and `chat` on the terminal: stdout is the answer, all else goes to stderr."""
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, Result
+from mcp_llama.backends.backend import Backend
+from mcp_llama.config import ChatSettings, GenerateSettings, TextSettings
+from mcp_llama.engine.generation import Generation
+from mcp_llama.errors import RequestError
+
+_POLL_S = 0.05
+_INTERRUPTED = 130
+
+
+def run_generate(backend: Backend, settings: GenerateSettings) -> int:
+    """Print one completion; returns the exit status."""
+    prompt = sys.stdin.read() if settings.prompt == "-" else settings.prompt
+    request = GenerateRequest(prompt=prompt, limits=_limits(settings), sampling=_sampling(settings))
+    with _session(backend) as runner:
+        result = runner.run(_answer(backend, backend.generate(request)))
+    return _INTERRUPTED if result.finish_reason == "abort" else 0
+
+
+def run_chat(backend: Backend, settings: ChatSettings) -> int:
+    """Print one answer, or hold a conversation; returns the exit status."""
+    messages = [Message(role="system", content=settings.system)] if settings.system else []
+    with _session(backend) as runner:
+        if settings.message:
+            result = _turn(runner, backend, settings, messages, settings.message)
+            return _INTERRUPTED if result.finish_reason == "abort" else 0
+        print("Ctrl-C stops an answer, Ctrl-D ends the conversation.", file=sys.stderr)
+        for line in _lines():
+            _turn(runner, backend, settings, messages, line)
+    return 0
+
+
+def _turn(
+    runner: asyncio.Runner, backend: Backend, settings: ChatSettings, messages: list[Message], question: str
+) -> Result:
+    messages.append(Message(role="user", content=question))
+    request = ChatRequest(messages=tuple(messages), limits=_limits(settings), sampling=_sampling(settings))
+    result = runner.run(_answer(backend, backend.chat(request)))
+    messages.append(Message(role="assistant", content=result.text))
+    return result
+
+
+def _lines() -> Iterator[str]:
+    while True:
+        print("> ", end="", file=sys.stderr, flush=True)
+        try:
+            line = input().strip()
+        except (EOFError, KeyboardInterrupt):
+            print(file=sys.stderr)
+            return
+        if line:
+            yield line
+
+
+@contextmanager
+def _session(backend: Backend) -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        try:
+            yield runner
+        finally:
+            runner.run(backend.close())
+
+
+async def _answer(backend: Backend, prepare: Awaitable[Generation]) -> Result:
+    """Print an answer token by token, then a line about its speed. Ctrl-C ends the answer, not the program."""
+    await show_loading(backend)
+    loop = asyncio.get_running_loop()
+    generation = await prepare
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread:
+        loop.add_signal_handler(signal.SIGINT, generation.stop)
+    try:
+        async with generation:
+            async for delta in generation:
+                sys.stdout.write(delta.text)
+                sys.stdout.flush()
+            result = await generation.result()
+    finally:
+        if in_main_thread:
+            loop.remove_signal_handler(signal.SIGINT)
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+    print(_summary(result), file=sys.stderr)
+    return result
+
+
+async def show_loading(backend: Backend) -> None:
+    """Wait for the model, with a progress bar on a terminal.
+
+    Raises:
+        ModelLoadError: it could not be loaded.
+    """
+    backend.start()
+    waiting = asyncio.ensure_future(backend.ready(None))
+    columns = (TextColumn("Loading {task.description}"), BarColumn(), TaskProgressColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(backend.models()[0].name, total=1.0)
+        while not waiting.done():
+            bar.update(task, completed=backend.models()[0].loaded)
+            await asyncio.wait([waiting], timeout=_POLL_S)
+    await waiting
+
+
+def _limits(settings: TextSettings) -> Limits:
+    return Limits(max_tokens=settings.max_tokens, stop=tuple(settings.stop))
+
+
+def _sampling(settings: TextSettings) -> dict[str, object]:
+    flat = {"temperature": settings.temperature, "top_p": settings.top_p, "seed": settings.seed}
+    given: dict[str, object] = {name: value for name, value in flat.items() if value is not None}
+    return {**{name: _parse(name, value) for name, value in settings.sampling.items()}, **given}
+
+
+def _parse(name: str, value: str) -> object:
+    if value in ("true", "false"):
+        return value == "true"
+    try:
+        return float(value)
+    except ValueError:
+        raise RequestError(f"--sampling {name}={value}: the value must be a number, true or false.") from None
+
+
+def _summary(result: Result) -> str:
+    usage, timings = result.usage, result.timings
+    rate = timings.decode_tokens_per_second(usage.completion_tokens)
+    parts = [f"{usage.completion_tokens} tokens"]
+    parts += [f"{rate:.1f} tok/s"] if rate else []
+    parts += [f"first token after {timings.ttft_s:.2f} s"] if timings.ttft_s is not None else []
+    parts += [f"prompt {usage.prompt_tokens} tokens ({usage.cached_tokens} cached)", result.finish_reason]
+    return " · ".join(parts)
