@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from platformdirs import user_config_path
 from pydantic import Field, ValidationError
@@ -167,15 +167,9 @@ def load_settings(settings_cls: type[AnySettings], command: str, arguments: Sequ
         ConfigError: a value is wrong, or the environment or the TOML file has an unknown option.
     """
     _check_environment()
-    bound = type(
-        settings_cls.__name__,
-        (settings_cls,),
-        {
-            "__doc__": settings_cls.__doc__,
-            "__module__": settings_cls.__module__,
-            "model_config": SettingsConfigDict(toml_file=_toml_path(arguments), cli_prog_name=f"mcp-llama {command}"),
-        },
-    )
+    config = SettingsConfigDict(toml_file=_toml_path(arguments), cli_prog_name=f"mcp-llama {command}")
+    namespace = {"__doc__": settings_cls.__doc__, "__module__": settings_cls.__module__, "model_config": config}
+    bound = cast(type[AnySettings], type(settings_cls.__name__, (settings_cls,), namespace))
     try:
         return CliApp.run(bound, cli_args=list(arguments))
     except ValidationError as error:

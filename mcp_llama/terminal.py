@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Generator, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -65,7 +65,7 @@ def _lines() -> Iterator[str]:
 
 
 @contextmanager
-def _session(backend: Backend) -> Iterator[asyncio.Runner]:
+def _session(backend: Backend) -> Generator[asyncio.Runner]:
     with asyncio.Runner() as runner:
         try:
             yield runner

@@ -23,10 +23,10 @@ class ChatTemplate:
         """
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
         environment.filters["tojson"] = _tojson
-        environment.globals["raise_exception"] = _raise_exception
-        environment.globals["strftime_now"] = _strftime_now
         try:
-            self._template = environment.from_string(source)
+            self._template = environment.from_string(
+                source, globals={"raise_exception": _raise_exception, "strftime_now": _strftime_now}
+            )
         except jinja2.TemplateError as error:
             raise RequestError(f"The model's chat template is broken: {error}. Use the tool generate.") from error
         self._bos_text = bos_text

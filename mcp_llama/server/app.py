@@ -1,6 +1,6 @@
 """The ASGI app: MCP over Streamable HTTP and over the older SSE transport, on one backend."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ def build_app(server: LlamaServer, backend: Backend, security: AppSecurity) -> S
     sse = server.sse_app(sse_path=SSE_PATH, message_path=MESSAGES_PATH, transport_security=security.transport())
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         backend.start()
         try:
             async with server.session_manager.run():

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import anyio
 from mcp.server.mcpserver import Context
@@ -20,16 +21,16 @@ class ClientGoneError(Exception):
 
 
 @asynccontextmanager
-async def while_client_listens(context: Context, progress: Progress, stall_timeout: float) -> AsyncIterator[None]:
+async def while_client_listens(context: Context, progress: Progress, stall_timeout: float) -> AsyncGenerator[None]:
     """Cancel the body when the client hangs up, or takes no notification for `stall_timeout` seconds.
 
     Raises:
         ClientGoneError: that happened.
     """
-    request = context.request_context.request
+    request = cast(Request | None, context.request_context.request)
     with anyio.CancelScope() as scope:
         watchers = [asyncio.create_task(_watch_stall(progress, stall_timeout, scope))]
-        if isinstance(request, Request) and _is_unwatched(request, context.protocol_version):
+        if request is not None and _is_unwatched(request, context.protocol_version):
             watchers.append(asyncio.create_task(_watch_disconnect(request, scope)))
         try:
             yield
@@ -40,7 +41,7 @@ async def while_client_listens(context: Context, progress: Progress, stall_timeo
         raise ClientGoneError
 
 
-def _is_unwatched(request: Request, protocol_version: str) -> bool:
+def _is_unwatched(request: Request, protocol_version: str | None) -> bool:
     """Whether the SDK leaves a hang-up unnoticed: in a legacy session of Streamable HTTP.
 
     The SSE transport must not be watched: its request is a POST that ended before the call began.

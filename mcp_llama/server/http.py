@@ -3,6 +3,7 @@
 import signal
 import socket
 from collections.abc import Callable
+from types import FrameType
 
 import anyio
 import uvicorn
@@ -51,8 +52,12 @@ async def serve_http(
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     # uvicorn raises the signal again when it is done; by then there is nothing left to end.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGTERM, _ignore)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_S)
     server = _Server(config, backend, mcp)
     on_started()
     await server.serve(sockets=[listener])
+
+
+def _ignore(signum: int, frame: FrameType | None) -> None:
+    del signum, frame

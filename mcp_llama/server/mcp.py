@@ -1,6 +1,6 @@
 """LlamaServer: the MCP server class. Checks argument names, maps errors to tool results, counts running calls."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,7 +50,7 @@ class LlamaServer(MCPServer[None]):
         await self._idle.wait()
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self) -> Generator[None]:
         if not self._running:
             self._idle = anyio.Event()
         self._running += 1

@@ -4,7 +4,7 @@ The order of the chain and its defaults are those of llama.cpp's own server.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
-# llama_cpp's ctypes bindings carry no usable types.
+# llama_cpp's ctypes bindings carry few usable types.
 
 import ctypes
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ class LlamaSampler:
         params: SamplingParams,
         prompt: Sequence[int],
         *,
-        context: object,
-        vocab: object,
+        context: lib.llama_context_p,
+        vocab: lib.llama_vocab_p,
         n_vocab: int,
         n_ctx: int,
         eog_tokens: Sequence[int],
@@ -64,13 +64,15 @@ def _lookback(params: SamplingParams, n_ctx: int, available: int) -> int:
     return min(available, max((n_ctx if window < 0 else window for window in windows), default=0))
 
 
-def _links(params: SamplingParams, vocab: object, n_vocab: int, n_ctx: int, eog_tokens: Sequence[int]) -> list[object]:
+def _links(
+    params: SamplingParams, vocab: lib.llama_vocab_p, n_vocab: int, n_ctx: int, eog_tokens: Sequence[int]
+) -> list["lib.llama_sampler_p"]:
     seed = params.seed
     assert seed is not None
     biases = list(params.logit_bias)
     if params.ignore_eos:
         biases += [(token, float("-inf")) for token in eog_tokens]
-    links: list[object] = []
+    links: list[lib.llama_sampler_p] = []
     if biases:
         array = (lib.llama_logit_bias * len(biases))(*biases)
         links.append(lib.llama_sampler_init_logit_bias(n_vocab, len(biases), array))
@@ -91,7 +93,7 @@ def _links(params: SamplingParams, vocab: object, n_vocab: int, n_ctx: int, eog_
     return links + _truncation(params, seed) + [lib.llama_sampler_init_dist(seed)]
 
 
-def _dry(params: SamplingParams, vocab: object, n_ctx: int) -> object:
+def _dry(params: SamplingParams, vocab: lib.llama_vocab_p, n_ctx: int) -> "lib.llama_sampler_p":
     breakers = [breaker.encode() for breaker in params.dry_sequence_breakers]
     return lib.llama_sampler_init_dry(
         vocab,
@@ -104,7 +106,7 @@ def _dry(params: SamplingParams, vocab: object, n_ctx: int) -> object:
     )
 
 
-def _mirostat(params: SamplingParams, n_vocab: int, seed: int) -> list[object]:
+def _mirostat(params: SamplingParams, n_vocab: int, seed: int) -> list["lib.llama_sampler_p"]:
     temperature = lib.llama_sampler_init_temp(params.temperature)
     tau, eta = params.mirostat_tau, params.mirostat_eta
     if params.mirostat == 1:
@@ -113,8 +115,8 @@ def _mirostat(params: SamplingParams, n_vocab: int, seed: int) -> list[object]:
     return [temperature, lib.llama_sampler_init_mirostat_v2(seed, tau, eta)]
 
 
-def _truncation(params: SamplingParams, seed: int) -> list[object]:
-    links: list[object] = []
+def _truncation(params: SamplingParams, seed: int) -> list["lib.llama_sampler_p"]:
+    links: list[lib.llama_sampler_p] = []
     if params.top_n_sigma > 0:
         links.append(lib.llama_sampler_init_top_n_sigma(params.top_n_sigma))
     if params.top_k > 0:

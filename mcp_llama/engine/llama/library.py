@@ -1,0 +1,58 @@
+"""The shared library: start it, hear its log, ask what it was built for."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# llama_cpp's ctypes bindings carry few usable types.
+
+import ctypes
+import functools
+import logging
+from pathlib import Path
+
+import llama_cpp.llama_cpp as lib
+
+logger = logging.getLogger("llama.cpp")
+
+_WARN = 3
+_ERROR = 4
+
+_errors: list[str] = []
+
+
+@functools.cache
+def start_library() -> None:
+    """Initialise llama.cpp and route its log to logging, once."""
+    lib.llama_log_set(_log, ctypes.c_void_p(None))
+    lib.llama_backend_init()
+
+
+def clear_errors() -> None:
+    """Forget what `last_error` would tell."""
+    _errors.clear()
+
+
+def last_error() -> str:
+    """The last error that llama.cpp logged since `clear_errors`."""
+    return _errors[-1] if _errors else "no reason given"
+
+
+def system_info() -> str:
+    """What llama.cpp was built for and what it found, in its own words."""
+    start_library()
+    return lib.llama_print_system_info().decode().strip(" |\n")
+
+
+def library_folder() -> Path:
+    """Where llama.cpp's shared libraries are."""
+    return Path(lib.__file__).parent / "lib"
+
+
+@lib.llama_log_callback
+def _log(level: int, text: bytes, _: object) -> None:
+    line = text.decode("utf-8", "replace").strip()
+    if level == _ERROR:
+        _errors.append(line)
+        logger.error("%s", line)
+    elif level == _WARN:
+        logger.info("%s", line)
+    elif line:
+        logger.debug("%s", line)

@@ -1,0 +1,166 @@
+"""LlamaModel: weights with a context, which is what the engine runs."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+# llama_cpp's ctypes bindings carry few usable types.
+
+import ctypes
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import llama_cpp.llama_cpp as lib
+import psutil
+
+from mcp_llama.engine.llama.batch import LlamaBatch
+from mcp_llama.engine.llama.library import last_error
+from mcp_llama.engine.llama.options import ModelOptions
+from mcp_llama.engine.llama.sampler import LlamaSampler
+from mcp_llama.engine.llama.weights import Weights
+from mcp_llama.engine.model import DecodeAbortedError, DecodeError, Rows
+from mcp_llama.engine.types import SamplingParams
+from mcp_llama.errors import ConfigError, ModelLoadError
+
+_DEFAULT_N_CTX = 8192
+_DEFAULT_N_SLOTS = 4
+_MIN_N_CTX = 512
+_KV_SHARE_OF_MEMORY = 0.25
+_F16_BYTES = 2
+_NO_ROOM = 1
+_ABORTED = 2
+
+
+class LlamaModel(Weights):
+    """A model that is ready to run; satisfies `Model`. Engine thread only, except `abort` and what Weights has."""
+
+    def __init__(self, path: Path, options: ModelOptions, on_progress: Callable[[float], bool] | None = None) -> None:
+        """Load weights and make a context.
+
+        `on_progress` gets the loaded share, from 0 to 1; loading ends when it returns False.
+
+        Raises:
+            ModelLoadError: the file is missing, damaged, unsupported or too large.
+            ConfigError: an option does not fit the model.
+        """
+        super().__init__(path, options, on_progress)
+        try:
+            self.n_ctx, self.n_slots = self._fit(options)
+            self.n_batch = max(options.n_batch, self.n_slots)
+            self._context = self._new_context(options)
+        except BaseException:
+            super().close()
+            raise
+        self._memory = cast(lib.llama_memory_t, lib.llama_get_memory(self._context))
+        self._swa_window: int = lib.llama_model_n_swa(self._weights)
+        self._batch = LlamaBatch(self.n_batch)
+        self._abort_flag = ctypes.create_string_buffer(b"0")
+        # ggml asks at every graph node: a C function answers without taking the GIL, and atoi reads the flag.
+        atoi = ctypes.cdll.msvcrt.atoi if sys.platform == "win32" else ctypes.CDLL(None).atoi
+        self._abort_callback = ctypes.cast(atoi, lib.ggml_abort_callback)
+        lib.llama_set_abort_callback(
+            self._context, self._abort_callback, ctypes.cast(self._abort_flag, ctypes.c_void_p)
+        )
+        self._warm_up()
+
+    def decode(self, rows: Rows) -> None:
+        """Compute the rows; see `Model.decode`."""
+        status = lib.llama_decode(self._context, self._batch.fill(rows))
+        if status == 0:
+            return
+        if status == _ABORTED:
+            raise DecodeAbortedError
+        reason = "the KV cache is full" if status == _NO_ROOM else f"llama_decode returned {status}"
+        raise DecodeError(f"{reason} (batch of {len(rows)} rows)")
+
+    def abort(self) -> None:
+        """End the decode that is running. Any thread."""
+        self._abort_flag[0] = b"1"
+
+    def clear_abort(self) -> None:
+        """Forget an `abort()` that found no decode to end."""
+        self._abort_flag[0] = b"0"
+
+    def truncate(self, slot: int, length: int) -> int:
+        """Drop what a slot holds from position `length` on; the length that is left."""
+        if length and self._can_cut(slot, length) and lib.llama_memory_seq_rm(self._memory, slot, length, -1):
+            return length
+        lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        return 0
+
+    def held_tokens(self, slot: int) -> int:
+        """How many positions a slot holds."""
+        return lib.llama_memory_seq_pos_max(self._memory, slot) + 1
+
+    def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> LlamaSampler:
+        """A new chain.
+
+        Raises:
+            RequestError: `logit_bias` names a token that does not exist.
+        """
+        return LlamaSampler(
+            params,
+            prompt,
+            context=self._context,
+            vocab=self._vocab,
+            n_vocab=self.n_vocab,
+            n_ctx=self.n_ctx,
+            eog_tokens=sorted(self._eog) if params.ignore_eos else (),
+        )
+
+    def close(self) -> None:
+        """Free context and weights."""
+        lib.llama_free(self._context)
+        super().close()
+
+    def _can_cut(self, slot: int, length: int) -> bool:
+        """Whether the cells that the token at `length` attends to are all there (a sliding window drops old ones)."""
+        if not self._swa_window:
+            return True
+        oldest: int = lib.llama_memory_seq_pos_min(self._memory, slot)
+        return 0 <= oldest <= max(0, length - self._swa_window)
+
+    def _warm_up(self) -> None:
+        """One decode, so that the first request does not pay for pages and buffers that were never touched."""
+        self.decode(Rows([0], [0], [0], [True]))
+        self.truncate(0, 0)
+
+    def _fit(self, options: ModelOptions) -> tuple[int, int]:
+        """Context of one slot and number of slots, such that the KV cache takes a modest share of free memory."""
+        if options.n_ctx is not None and options.n_ctx > self.n_ctx_train:
+            raise ConfigError(f"n_ctx is {options.n_ctx:,}, but the model was trained on {self.n_ctx_train:,} tokens.")
+        n_ctx = options.n_ctx or min(self.n_ctx_train, _DEFAULT_N_CTX)
+        n_slots = options.n_slots or _DEFAULT_N_SLOTS
+        free = psutil.virtual_memory().available
+        token = self._kv_bytes_per_token()
+        while options.n_slots is None and n_slots > 1 and n_slots * n_ctx * token > free * _KV_SHARE_OF_MEMORY:
+            n_slots -= 1
+        while options.n_ctx is None and n_ctx > _MIN_N_CTX and n_slots * n_ctx * token > free * _KV_SHARE_OF_MEMORY:
+            n_ctx //= 2
+        needed = n_slots * n_ctx * token
+        if needed > free and not options.n_gpu_layers:
+            raise ModelLoadError(
+                f"{n_slots} slots of {n_ctx:,} tokens need {needed / 2**30:.1f} GiB for the KV cache, "
+                f"but only {free / 2**30:.1f} GiB of memory are free. Lower n_ctx or n_slots."
+            )
+        return n_ctx, n_slots
+
+    def _kv_bytes_per_token(self) -> int:
+        heads = max(1, lib.llama_model_n_head(self._weights))
+        width = lib.llama_model_n_embd(self._weights) // heads * lib.llama_model_n_head_kv(self._weights)
+        return 2 * width * lib.llama_model_n_layer(self._weights) * _F16_BYTES
+
+    def _new_context(self, options: ModelOptions) -> lib.llama_context_p:
+        params = lib.llama_context_default_params()
+        params.n_ctx = self.n_ctx * self.n_slots
+        params.n_seq_max = self.n_slots
+        # A KV lane per sequence: what a neighbour does then changes neither the cells nor the bits of a result.
+        params.kv_unified = False
+        params.n_batch = params.n_ubatch = self.n_batch
+        params.n_outputs_max = self.n_slots
+        params.n_threads = params.n_threads_batch = options.n_threads or psutil.cpu_count(logical=False) or 1
+        params.swa_full = False
+        params.no_perf = True
+        context = lib.llama_init_from_model(self._weights, params)
+        if not context:
+            raise ModelLoadError(f"llama.cpp could not make a context: {last_error()}")
+        return context

@@ -1,0 +1,14 @@
+"""How a model is loaded."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """llama.cpp's options. `n_ctx` is the context of one slot; None lets the model and the machine decide."""
+
+    n_ctx: int | None = None
+    n_slots: int | None = None
+    n_batch: int = 512
+    n_threads: int | None = None
+    n_gpu_layers: int = 0

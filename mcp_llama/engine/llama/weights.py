@@ -1,0 +1,154 @@
+"""Weights: a GGUF file loaded by llama.cpp, with its vocabulary and metadata."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+# llama_cpp's ctypes bindings carry few usable types.
+
+import ctypes
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import llama_cpp.llama_cpp as lib
+import psutil
+
+from mcp_llama.engine.llama.library import clear_errors, last_error, start_library
+from mcp_llama.engine.llama.options import ModelOptions
+from mcp_llama.engine.types import SamplingParams
+from mcp_llama.errors import ModelLoadError
+
+_SAMPLING_KEYS = {
+    "temperature": "temp",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "xtc_probability": "xtc_probability",
+    "xtc_threshold": "xtc_threshold",
+    "repeat_last_n": "penalty_last_n",
+    "repeat_penalty": "penalty_repeat",
+    "mirostat": "mirostat",
+    "mirostat_tau": "mirostat_tau",
+    "mirostat_eta": "mirostat_eta",
+}
+
+
+class Weights:
+    """A loaded file. Its methods read what never changes, so any thread may call them."""
+
+    def __init__(self, path: Path, options: ModelOptions, on_progress: Callable[[float], bool] | None = None) -> None:
+        """Load the file; see LlamaModel."""
+        check_file(path, options)
+        start_library()
+        clear_errors()
+        self._weights = _load(path, options, on_progress)
+        self._vocab = cast(lib.llama_vocab_p, lib.llama_model_get_vocab(self._weights))
+        self.n_vocab: int = lib.llama_vocab_n_tokens(self._vocab)
+        self.n_ctx_train: int = lib.llama_model_n_ctx_train(self._weights)
+        self.n_params: int = lib.llama_model_n_params(self._weights)
+        self.size: int = lib.llama_model_size(self._weights)
+        self.description = _read_string(lambda buffer, size: lib.llama_model_desc(self._weights, buffer, size))
+        self.metadata = self._read_metadata()
+        template = lib.llama_model_chat_template(self._weights, None)
+        self.chat_template: str | None = template.decode("utf-8", "replace") if template else None
+        self.bos_text = self._special_text(cast(int, lib.llama_vocab_bos(self._vocab)))
+        self.eos_text = self._special_text(cast(int, lib.llama_vocab_eos(self._vocab)))
+        self.default_sampling = SamplingParams().override(recommended_sampling(self.metadata))
+        self._eog = frozenset(t for t in range(self.n_vocab) if lib.llama_vocab_is_eog(self._vocab, t))
+        self._pieces: dict[int, bytes] = {}
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """The tokens of `text`, with the model's own leading tokens if `add_special`."""
+        raw = text.encode("utf-8", "replace")
+        capacity = len(raw) + 8
+        tokens = (lib.llama_token * capacity)()
+        count = lib.llama_tokenize(self._vocab, raw, len(raw), tokens, capacity, add_special, parse_special)
+        assert count >= 0, "a token is at least one byte long"
+        return tokens[:count]
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes a token stands for; empty for control tokens."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._read_piece(token, special=False)
+        return piece
+
+    def is_eog(self, token: int) -> bool:
+        """Whether the token ends a generation."""
+        return token in self._eog
+
+    def close(self) -> None:
+        """Free the weights."""
+        lib.llama_model_free(self._weights)
+
+    def _special_text(self, token: int) -> str:
+        return "" if token < 0 else self._read_piece(token, special=True).decode("utf-8", "replace")
+
+    def _read_piece(self, token: int, *, special: bool) -> bytes:
+        buffer = ctypes.create_string_buffer(256)
+        length = lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
+        if length < 0:
+            buffer = ctypes.create_string_buffer(-length)
+            length = lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, special)
+        return buffer.raw[:length]
+
+    def _read_metadata(self) -> dict[str, str]:
+        def key(index: int) -> str:
+            return _read_string(
+                lambda buffer, size: lib.llama_model_meta_key_by_index(self._weights, index, buffer, size)
+            )
+
+        def value(index: int) -> str:
+            return _read_string(
+                lambda buffer, size: lib.llama_model_meta_val_str_by_index(self._weights, index, buffer, size)
+            )
+
+        return {key(index): value(index) for index in range(lib.llama_model_meta_count(self._weights))}
+
+
+def check_file(path: Path, options: ModelOptions) -> None:
+    """Refuse what can't be a model before llama.cpp sees it.
+
+    Raises:
+        ModelLoadError: not a file, not GGUF, or larger than the free memory.
+    """
+    if not path.is_file():
+        raise ModelLoadError(f"No model file at {path}. Give the path of a GGUF file.")
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic != b"GGUF":
+        raise ModelLoadError(f"{path} is not a GGUF file (it starts with {magic!r}). Give the path of a GGUF file.")
+    size, free = path.stat().st_size, psutil.virtual_memory().available
+    if size > free and not options.n_gpu_layers:
+        raise ModelLoadError(
+            f"{path.name} has {size / 2**30:.1f} GiB, but only {free / 2**30:.1f} GiB of memory are free. "
+            "Take a smaller quantisation, or put layers on a GPU with n_gpu_layers."
+        )
+
+
+def recommended_sampling(metadata: dict[str, str]) -> dict[str, object]:
+    """The sampling defaults that a GGUF file recommends, under the names of SamplingParams."""
+    found = {name: metadata.get(f"general.sampling.{key}") for name, key in _SAMPLING_KEYS.items()}
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def _load(path: Path, options: ModelOptions, on_progress: Callable[[float], bool] | None) -> lib.llama_model_p:
+    params = lib.llama_model_default_params()
+    params.n_gpu_layers = options.n_gpu_layers
+
+    def report(share: float, _: object) -> bool:
+        return on_progress is None or on_progress(share)
+
+    params.progress_callback = lib.llama_progress_callback(report)
+    weights = lib.llama_model_load_from_file(os.fsencode(path), params)
+    if not weights:
+        raise ModelLoadError(f"{path} could not be loaded: {last_error()}. The file may be incomplete.")
+    return weights
+
+
+def _read_string(read: Callable[[ctypes.Array[ctypes.c_char], int], int]) -> str:
+    buffer = ctypes.create_string_buffer(256)
+    length = read(buffer, len(buffer))
+    if length >= len(buffer):
+        buffer = ctypes.create_string_buffer(length + 1)
+        read(buffer, len(buffer))
+    return buffer.value.decode("utf-8", "replace")
