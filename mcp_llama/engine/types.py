@@ -81,9 +81,6 @@ class SamplingParams:
         return replace(self, **{name: _checked(name, value) for name, value in options.items()})
 
 
-SAMPLING_OPTIONS = tuple(f.name for f in fields(SamplingParams))
-
-
 def _checked(name: str, value: object) -> object:
     match name:
         case "logit_bias":

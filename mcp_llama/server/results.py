@@ -1,14 +1,20 @@
 """The shapes of the tools' structured results, and how a Result becomes one."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from mcp_types import CallToolResult, TextContent
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 
 from mcp_llama.api import FinishReason, ModelStatus, Result
 
 TIMINGS_KEY = "mcp-llama/timings"
 """Where in a result's `_meta` the facts are that an agent need not read."""
+
+
+# Left out when unknown, never null, which the schema says in fewer tokens.
+OptionalInteger = Annotated[int | None, WithJsonSchema({"type": "integer"})]
+OptionalString = Annotated[str | None, WithJsonSchema({"type": "string"})]
+OptionalBoolean = Annotated[bool | None, WithJsonSchema({"type": "boolean"})]
 
 
 class UsageOut(BaseModel):
@@ -39,11 +45,11 @@ class ModelOut(BaseModel):
 
     name: str
     state: str
-    parameters: int | None = None
-    quantisation: str | None = None
-    n_ctx: int | None = None
-    chat: bool | None = None
-    error: str | None = None
+    parameters: OptionalInteger = None
+    quantisation: OptionalString = None
+    n_ctx: OptionalInteger = None
+    chat: OptionalBoolean = None
+    error: OptionalString = None
 
 
 class ModelsOut(BaseModel):

@@ -1,7 +1,7 @@
 """The tools that an agent sees: generate, chat, models, count_tokens."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import anyio
 from mcp.server.mcpserver import Context
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, Result
 from mcp_llama.backends.backend import Backend
 from mcp_llama.engine.generation import Generation
-from mcp_llama.engine.types import MAX_SEED, SAMPLING_OPTIONS
+from mcp_llama.engine.types import MAX_SEED
 from mcp_llama.errors import BusyError, RequestError
 from mcp_llama.server.client_watch import while_client_listens
 from mcp_llama.server.progress import Progress
@@ -24,10 +24,13 @@ from mcp_llama.server.results import (
     structured_result,
     text_result,
 )
+from mcp_llama.server.schema import lean, lean_arguments
 from mcp_llama.server.settings import ServerLimits
 
-_FLAT_OPTIONS = ("temperature", "top_p", "seed")
-_OTHER_OPTIONS = ", ".join(name for name in SAMPLING_OPTIONS if name not in _FLAT_OPTIONS)
+_SAMPLING = (
+    "More llama.cpp options: top_k, min_p, typical_p, top_n_sigma, xtc_*, dry_*, mirostat*, dynatemp_*, "
+    "repeat_penalty, repeat_last_n, presence_penalty, frequency_penalty, logit_bias, ignore_eos."
+)
 
 MaxTimeS = Annotated[float, Field(gt=0, le=86_400, description="End after this time with the text so far.")]
 Temperature = Annotated[float | None, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100})]
@@ -35,11 +38,8 @@ TopP = Annotated[float | None, WithJsonSchema({"type": "number", "minimum": 0, "
 Seed = Annotated[int | None, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_SEED})]
 Stop = Annotated[list[str], Field(description="End before any of these strings.", max_length=16)]
 Model = Annotated[str, Field(description="Default: the loaded model.")]
-Sampling = Annotated[
-    dict[str, Any],
-    Field(description=f"llama.cpp sampling options: {_OTHER_OPTIONS}."),
-    WithJsonSchema({"type": "object", "description": f"llama.cpp sampling options: {_OTHER_OPTIONS}."}),
-]
+Sampling = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "description": _SAMPLING})]
+SamplingAsAbove = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "description": "As in generate."})]
 
 
 class MessageIn(BaseModel):
@@ -91,7 +91,7 @@ class TextTools:
             seed: Seed = None,
             stop: Stop = [],  # noqa: B006
             max_time_s: MaxTimeS = default_time,
-            sampling: Sampling = {},  # noqa: B006
+            sampling: SamplingAsAbove = {},  # noqa: B006
             model: Model = "",
         ) -> Annotated[CallToolResult, TextOut]:
             request = ChatRequest(
@@ -102,20 +102,17 @@ class TextTools:
             )
             return await self._run(context, request, lambda: self._backend.chat(request))
 
-        annotations = _annotations(idempotent=False)
         return [
             _tool(
                 generate,
                 "Continue a raw text with the local model, without a chat template. "
                 "Free and private; costs time in proportion to max_tokens. Prefer chat for questions.",
-                annotations,
             ),
             _tool(
                 chat,
                 "Ask the local model. Free and private; costs time in proportion to max_tokens. It sees only these "
                 "messages. A last assistant message is continued: with finish_reason length or time, "
                 "call again with the text so far.",
-                annotations,
             ),
         ]
 
@@ -168,13 +165,11 @@ class InfoTools:
 
     def tools(self) -> list[Tool]:
         """Both tools."""
-        annotations = _annotations(idempotent=True)
         return [
-            _tool(self.models, "List the models and how far they are loaded.", annotations),
+            _tool(self.models, "List the models and how far they are loaded."),
             _tool(
                 self.count_tokens,
                 "Count the tokens of a text, or of messages with their template, before spending them.",
-                annotations,
             ),
         ]
 
@@ -205,12 +200,6 @@ class InfoTools:
         return structured_result(f"{tokens} tokens; the context holds {card.n_ctx}.", out)
 
 
-def _annotations(*, idempotent: bool) -> ToolAnnotations:
-    return ToolAnnotations(
-        read_only_hint=True, destructive_hint=False, idempotent_hint=idempotent, open_world_hint=False
-    )
-
-
 def _merged(sampling: dict[str, Any], **flat: float | None) -> dict[str, object]:
     given = {name: value for name, value in flat.items() if value is not None}
     for name in given:
@@ -219,32 +208,11 @@ def _merged(sampling: dict[str, Any], **flat: float | None) -> dict[str, object]
     return {**sampling, **given}
 
 
-def _tool(function: Callable[..., Any], description: str, annotations: ToolAnnotations) -> Tool:
+def _tool(function: Callable[..., Any], description: str) -> Tool:
     """A tool whose schemas carry nothing that only costs the agent tokens."""
+    annotations = ToolAnnotations(read_only_hint=True, open_world_hint=False)
     tool = Tool.from_function(function, description=description, annotations=annotations)
-    tool.parameters = _lean(tool.parameters)
+    tool.parameters = lean_arguments(tool.parameters)
     if tool.fn_metadata.output_schema is not None:
-        tool.fn_metadata.output_schema = _lean(tool.fn_metadata.output_schema)
+        tool.fn_metadata.output_schema = lean(tool.fn_metadata.output_schema)
     return tool
-
-
-def _lean(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without generated titles, docstrings of models and empty defaults; the root refuses other names."""
-    lean = _without_noise(schema)
-    return {**lean, "additionalProperties": False}
-
-
-def _without_noise(schema: dict[str, Any]) -> dict[str, Any]:
-    noise = {"title", *(["default"] if schema.get("default", 0) in (None, "", [], {}) else [])}
-    if "properties" in schema:
-        noise.add("description")
-    return {key: _lean_value(key, value) for key, value in schema.items() if key not in noise}
-
-
-def _lean_value(key: str, value: Any) -> Any:
-    if key in ("properties", "$defs"):
-        named = cast(dict[str, dict[str, Any]], value)
-        return {name: _without_noise(inner) for name, inner in named.items()}
-    if isinstance(value, dict):
-        return _without_noise(cast(dict[str, Any], value))
-    return value

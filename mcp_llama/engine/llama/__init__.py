@@ -1,9 +1,9 @@
 """llama.cpp. The only package that imports llama_cpp."""
 
-# ruff: noqa: E402 - OpenMP reads its environment once, when llama_cpp loads it.
 import os
 
-# libgomp spins for milliseconds at each barrier by default; with a busy neighbour that costs 99 % of the speed.
+# libgomp, which reads this once when llama_cpp loads it, spins for milliseconds at each barrier by default:
+# on a machine with other work to do that costs nearly all of the speed.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from mcp_llama.engine.llama.library import library_folder, system_info

@@ -6,16 +6,16 @@
 import ctypes
 import functools
 import logging
+from collections import deque
 from pathlib import Path
 
 import llama_cpp.llama_cpp as lib
 
 logger = logging.getLogger("llama.cpp")
 
-_WARN = 3
 _ERROR = 4
 
-_errors: list[str] = []
+_errors: deque[str] = deque(maxlen=1)
 
 
 @functools.cache
@@ -51,8 +51,6 @@ def _log(level: int, text: bytes, _: object) -> None:
     line = text.decode("utf-8", "replace").strip()
     if level == _ERROR:
         _errors.append(line)
-        logger.error("%s", line)
-    elif level == _WARN:
-        logger.info("%s", line)
-    elif line:
+    # Even its errors are for debugging only: an aborted decode is one, and a real one comes back as an exception.
+    if line:
         logger.debug("%s", line)
