@@ -25,7 +25,7 @@ from mcp_llama.config import (
 )
 from mcp_llama.doctor import run_doctor
 from mcp_llama.engine.llama import LlamaModel, check_file
-from mcp_llama.errors import ConfigError, McpLlamaError, ModelLoadError, UnknownNameError
+from mcp_llama.errors import ConfigError, McpLlamaError, UnknownNameError
 from mcp_llama.logs import configure_logging
 from mcp_llama.models.files import ModelFile, find_model
 from mcp_llama.server.app import SSE_PATH, AppSecurity, build_app
@@ -128,7 +128,7 @@ def _serve(settings: ServeSettings) -> int:
 async def _announce_ready(backend: LocalBackend) -> None:
     try:
         await show_loading(backend)
-    except ModelLoadError as error:
+    except McpLlamaError as error:
         # The server stays up: it tells every caller the same, and /health says why.
         logger.error("%s", error)
         return

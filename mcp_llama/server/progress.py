@@ -22,7 +22,7 @@ PHASE_KEY = "mcp-llama/phase"
 class Progress:
     """Sends notifications for one call, or does nothing if the client gave no progress token."""
 
-    def __init__(self, context: Context, limits: ServerLimits) -> None:
+    def __init__(self, context: Context, limits: ServerLimits, phase: Phase) -> None:
         request = context.request_context
         self._session = request.session
         self._request_id = request.request_id
@@ -30,7 +30,7 @@ class Progress:
         self._limits = limits
         self._interval = limits.progress_interval_ms / 1000
         self._total: int | None = None
-        self._phase: Phase = "load"
+        self._phase = phase
         self._computed = 0
         self._completion = 0
         self._beats = 0
@@ -45,9 +45,9 @@ class Progress:
         """Tell the client at once that the call is alive."""
         await self._send()
 
-    def enter(self, phase: Phase, total: int) -> None:
-        """A generation of at most `total` tokens begins with this phase."""
-        self._phase, self._total = phase, total
+    def enter_queue(self, total: int) -> None:
+        """A generation of at most `total` tokens waits for its slot."""
+        self._phase, self._total = "queue", total
 
     async def beat(self) -> None:
         """Tell the client that the call is still alive, though no token came."""

@@ -122,12 +122,13 @@ class TextTools:
         request: GenerateRequest | ChatRequest,
         prepare: Callable[[], Awaitable[Generation]],
     ) -> CallToolResult:
-        progress = Progress(context, self._limits)
+        loaded = self._backend.models()[0].state == "ready"
+        progress = Progress(context, self._limits, "queue" if loaded else "load")
         async with while_client_listens(context, progress, self._limits.stall_timeout):
             await progress.begin()
             await self._wait_for_model(request, progress)
             generation = await prepare()
-            progress.enter("queue", generation.total_tokens)
+            progress.enter_queue(generation.total_tokens)
             result = await self._stream(generation, progress)
         return text_result(result, request.model or self._backend.models()[0].name)
 

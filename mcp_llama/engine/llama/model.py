@@ -50,6 +50,13 @@ class LlamaModel(Weights):
         except BaseException:
             super().close()
             raise
+        try:
+            self._prepare()
+        except DecodeError as error:
+            self.close()
+            raise ModelLoadError(f"{path.name} loads, but cannot generate text: {error}") from error
+
+    def _prepare(self) -> None:
         self._memory = cast(lib.llama_memory_t, lib.llama_get_memory(self._context))
         self._swa_window: int = lib.llama_model_n_swa(self._weights)
         self._batch = LlamaBatch(self.n_batch)
@@ -69,7 +76,7 @@ class LlamaModel(Weights):
             return
         if status == _ABORTED:
             raise DecodeAbortedError
-        reason = "the KV cache is full" if status == _NO_ROOM else f"llama_decode returned {status}"
+        reason = "the KV cache is full" if status == _NO_ROOM else f"llama_decode returned {status}, {last_error()}"
         raise DecodeError(f"{reason} (batch of {len(rows)} rows)")
 
     def abort(self) -> None:

@@ -41,6 +41,9 @@ class Weights:
         start_library()
         clear_errors()
         self._weights = _load(path, options, on_progress)
+        if lib.llama_model_has_encoder(self._weights) or not lib.llama_model_has_decoder(self._weights):
+            lib.llama_model_free(self._weights)
+            raise ModelLoadError(f"{path.name} is not a model that only decodes. Take one made for text generation.")
         self._vocab = cast(lib.llama_vocab_p, lib.llama_model_get_vocab(self._weights))
         self.n_vocab: int = lib.llama_vocab_n_tokens(self._vocab)
         self.n_ctx_train: int = lib.llama_model_n_ctx_train(self._weights)
