@@ -18,7 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from mcp_llama.engine.engine import EngineLimits
+from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.llama import ModelOptions
 from mcp_llama.errors import ConfigError, UnknownNameError
 from mcp_llama.server.settings import ProgressStyle, ServerLimits

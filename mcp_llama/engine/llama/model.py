@@ -76,7 +76,7 @@ class LlamaModel(Weights):
             return
         if status == _ABORTED:
             raise DecodeAbortedError
-        reason = "the KV cache is full" if status == _NO_ROOM else f"llama_decode returned {status}, {last_error()}"
+        reason = "the KV cache is full" if status == _NO_ROOM else f"llama_decode returned {status}"
         raise DecodeError(f"{reason} (batch of {len(rows)} rows)")
 
     def abort(self) -> None:

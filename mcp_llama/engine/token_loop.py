@@ -1,0 +1,203 @@
+"""TokenLoop: schedule, decode, sample, deliver. Engine thread only, except `in_prefill`."""
+
+import asyncio
+import logging
+import time
+
+from mcp_llama.api import FinishReason
+from mcp_llama.engine.generation import Generation
+from mcp_llama.engine.limits import EngineLimits
+from mcp_llama.engine.model import DecodeAbortedError, DecodeError, Model
+from mcp_llama.engine.queue import QueueBounds
+from mcp_llama.engine.scheduler import Batch, Scheduler
+from mcp_llama.engine.sequence import Sequence
+from mcp_llama.engine.types import TokenDelta
+from mcp_llama.errors import EngineError, RequestError
+
+logger = logging.getLogger(__name__)
+
+_ABORT_WORTHY_ROWS = 32
+"""A decode with fewer rows of a sequence is over sooner than its neighbours would be done again."""
+
+Deliveries = list[tuple[Generation, TokenDelta]]
+
+
+class TokenLoop:
+    """The sequences of one model, and the step that moves them all on by a token or a piece of prompt.
+
+    `in_prefill` names the sequences with many rows in the decode that is running; any thread may read it.
+    """
+
+    def __init__(self, model: Model, limits: EngineLimits, queue: QueueBounds) -> None:
+        self.in_prefill: frozenset[Sequence] = frozenset()
+        self._model = model
+        self._limits = limits
+        self._queue = queue
+        self._scheduler = Scheduler(model.n_slots, model.n_batch)
+        self._deliveries: Deliveries = []
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence."""
+        self._scheduler.add(sequence)
+
+    def abort(self, sequence: Sequence) -> None:
+        """End a sequence, whatever state it is in; nothing happens if it has ended."""
+        if sequence in self._scheduler.running or sequence in self._scheduler.waiting:
+            self._finish(sequence, "abort")
+
+    def abort_all(self, error: Exception | None = None) -> None:
+        """End every sequence with what it has so far, or with an error."""
+        for sequence in self._sequences():
+            self._finish(sequence, "abort", error=error)
+        self._deliver()
+
+    def step(self) -> bool:
+        """Move on; returns whether there was anything to compute."""
+        self._expire(time.monotonic())
+        self._admit()
+        batch = self._scheduler.schedule()
+        if batch.parts:
+            self._compute(batch)
+        self._deliver()
+        return bool(batch.parts)
+
+    def idle_timeout(self) -> float | None:
+        """Seconds until a step has something to end by the clock, None when nothing will."""
+        times = [sequence.request.deadline for sequence in self._sequences()]
+        times += [s.paused_since + self._limits.stall_timeout for s in self._scheduler.running if s.paused_since]
+        known = [moment for moment in times if moment is not None]
+        return max(0.0, min(known) - time.monotonic()) if known else None
+
+    def _sequences(self) -> list[Sequence]:
+        return [*self._scheduler.running, *self._scheduler.waiting]
+
+    def _expire(self, now: float) -> None:
+        """End what is past its time, resume what has been read, end what nobody reads."""
+        for sequence in self._sequences():
+            deadline = sequence.request.deadline
+            if deadline is not None and now >= deadline:
+                self._finish(sequence, "time")
+            elif sequence.paused_since is not None:
+                if not self._is_unread(sequence):
+                    sequence.paused_since = None
+                elif now - sequence.paused_since >= self._limits.stall_timeout:
+                    self._finish(sequence, "abort")
+
+    def _is_unread(self, sequence: Sequence) -> bool:
+        return sequence.completion_tokens - sequence.generation.taken_tokens >= self._limits.unread_limit
+
+    def _admit(self) -> None:
+        while (admitted := self._scheduler.admit()) is not None:
+            sequence, shared = admitted
+            assert sequence.slot is not None
+            self._queue.admitted(len(sequence.request.prompt))
+            sequence.admitted = time.monotonic()
+            sequence.num_computed_tokens = self._model.truncate(sequence.slot.id, shared)
+            sequence.cached_tokens = sequence.num_computed_tokens
+            try:
+                sequence.sampler = self._model.sampler(sequence.request.sampling, sequence.request.prompt)
+            except RequestError as error:
+                self._finish(sequence, "abort", error=error)
+
+    def _compute(self, batch: Batch) -> None:
+        """Decode a batch and sample its output rows."""
+        self.in_prefill = frozenset(s for s, count, _ in batch.parts if count >= _ABORT_WORTHY_ROWS)
+        try:
+            self._model.decode(batch.rows)
+        except DecodeAbortedError:
+            self._roll_back(batch)
+            return
+        except DecodeError as error:
+            self._roll_back(batch)
+            self._isolate(batch, error)
+            return
+        finally:
+            self.in_prefill = frozenset()
+        for sequence, count, row in batch.parts:
+            sequence.num_computed_tokens += count
+            if row is None:
+                self._deliveries.append((sequence.generation, sequence.delta()))
+            else:
+                self._sample(sequence, row)
+
+    def _roll_back(self, batch: Batch) -> None:
+        """Forget what a failed decode may have left in the cache."""
+        for sequence, _, _ in batch.parts:
+            assert sequence.slot is not None
+            sequence.num_computed_tokens = self._model.truncate(sequence.slot.id, sequence.num_computed_tokens)
+
+    def _isolate(self, batch: Batch, error: DecodeError) -> None:
+        """Try the sequences of a failed batch one by one, so that only the one at fault ends."""
+        if len(batch.parts) == 1:
+            logger.error("A request could not be computed: %s", error)
+            failure = EngineError(f"llama.cpp could not compute this request: {error}")
+            self._finish(batch.parts[0][0], "abort", error=failure)
+            return
+        for sequence, count, _ in batch.parts:
+            alone = Batch()
+            alone.add(sequence, count)
+            self._compute(alone)
+
+    def _sample(self, sequence: Sequence, row: int) -> None:
+        assert sequence.sampler is not None
+        token = sequence.sampler.sample(row)
+        if sequence.first_token is None:
+            sequence.first_token = time.monotonic()
+        if self._model.is_eog(token):
+            self._finish(sequence, "stop")
+            return
+        sequence.tokens.append(token)
+        text = sequence.detokenizer.push(self._model.token_bytes(token))
+        if sequence.detokenizer.matched is not None:
+            self._finish(sequence, "stop", text)
+        elif sequence.completion_tokens >= sequence.request.max_tokens:
+            self._finish(sequence, "length", text)
+        else:
+            self._deliveries.append((sequence.generation, sequence.delta(text)))
+            if self._is_unread(sequence):
+                sequence.paused_since = time.monotonic()
+
+    def _finish(self, sequence: Sequence, reason: FinishReason, text: str = "", error: Exception | None = None) -> None:
+        finish = sequence.finish(reason, error)
+        delta = sequence.delta(text + sequence.detokenizer.flush(), finish)
+        if sequence.slot is None:
+            self._queue.admitted(len(sequence.request.prompt))
+        self._queue.leave(finish.finished - sequence.request.arrival)
+        self._scheduler.remove(sequence)
+        if sequence.sampler is not None:
+            sequence.sampler.close()
+            sequence.sampler = None
+        self._deliveries.append((sequence.generation, delta))
+        _log(sequence, reason, finish.finished)
+
+    def _deliver(self) -> None:
+        """Hand all deltas of a step over, with one call for each event loop."""
+        deliveries, self._deliveries = self._deliveries, []
+        by_loop: dict[asyncio.AbstractEventLoop, Deliveries] = {}
+        for delivery in deliveries:
+            by_loop.setdefault(delivery[0].loop, []).append(delivery)
+        for loop, group in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_put, group)
+            except RuntimeError:
+                # The loop is closed, and its readers are gone with it.
+                for generation, _ in group:
+                    self.abort(generation.sequence)
+
+
+def _put(deliveries: Deliveries) -> None:
+    for generation, delta in deliveries:
+        generation.put(delta)
+
+
+def _log(sequence: Sequence, reason: FinishReason, finished: float) -> None:
+    arrival, first = sequence.request.arrival, sequence.first_token
+    logger.info(
+        "finish=%s prompt=%d cached=%d completion=%d ttft=%s total=%.2fs",
+        reason,
+        len(sequence.request.prompt),
+        sequence.cached_tokens,
+        sequence.completion_tokens,
+        "-" if first is None else f"{first - arrival:.3f}s",
+        finished - arrival,
+    )
