@@ -9,7 +9,8 @@ import anyio.to_thread
 from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, ModelStatus
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.limits import EngineLimits
-from mcp_llama.engine.types import MAX_SEED, TokenRequest
+from mcp_llama.engine.sampling import MAX_SEED
+from mcp_llama.engine.types import TokenRequest
 from mcp_llama.errors import RequestError, UnknownModelError
 from mcp_llama.models.loader import LoadedModel, LoadModel, ModelLoader
 

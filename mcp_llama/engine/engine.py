@@ -37,7 +37,7 @@ class Engine:
         self._wakeup = threading.Event()
         self._stopping = False
         self._closing = False
-        self._broken: EngineError | None = None
+        self._failure: str | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
@@ -96,21 +96,20 @@ class Engine:
         self._thread.join()
 
     def _refuse_if_broken(self) -> None:
-        if self._broken is not None:
-            raise self._broken
+        if self._failure is not None:
+            raise EngineError(self._failure)
 
     def _run(self) -> None:
         try:
             while not self._closing:
                 self._turn()
-        except Exception as error:
+        except Exception:
             # The thread is every caller's only source of an answer: a defect must end their calls, not hang them.
             logger.exception("The engine thread failed")
-            self._broken = EngineError("The engine failed. Its log has the details; restart the server.")
-            self._broken.__cause__ = error
+            self._failure = "The engine failed. Its log has the details; restart the server."
         finally:
             self._read_inbox()
-            self._token_loop.abort_all(self._broken)
+            self._token_loop.abort_all(self._failure)
             self._model.close()
 
     def _turn(self) -> None:

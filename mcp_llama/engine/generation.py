@@ -65,12 +65,12 @@ class Generation:
         """The next delta, or None after `timeout` seconds without one.
 
         Raises:
-            StopAsyncIteration: the last delta has been taken.
+            StopAsyncIteration: the last delta has been taken, and it was no failure.
             EngineError: llama.cpp failed while it ran this request.
             RequestError: the request turned out to be impossible.
         """
         if self._last is not None and self._last.finish is not None:
-            raise StopAsyncIteration
+            raise self._last.finish.error or StopAsyncIteration
         if self._unread is None:
             await self._wait(timeout)
         return self._take()

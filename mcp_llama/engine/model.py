@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from mcp_llama.engine.types import SamplingParams
+from mcp_llama.engine.sampling import SamplingParams
 
 
 class DecodeAbortedError(Exception):

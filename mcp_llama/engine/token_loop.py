@@ -45,10 +45,10 @@ class TokenLoop:
         if sequence in self._scheduler.running or sequence in self._scheduler.waiting:
             self._finish(sequence, "abort")
 
-    def abort_all(self, error: Exception | None = None) -> None:
-        """End every sequence with what it has so far, or with an error."""
+    def abort_all(self, failure: str | None = None) -> None:
+        """End every sequence with what it has so far, or with an EngineError that says `failure`."""
         for sequence in self._sequences():
-            self._finish(sequence, "abort", error=error)
+            self._finish(sequence, "abort", error=EngineError(failure) if failure else None)
         self._deliver()
 
     def step(self) -> bool:

@@ -14,7 +14,7 @@ from mcp_llama.chat.template import ChatTemplate
 from mcp_llama.engine.engine import Engine
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.model import Model
-from mcp_llama.engine.types import SamplingParams
+from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.errors import McpLlamaError, ModelLoadError, RequestError
 
 

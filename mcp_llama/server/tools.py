@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, Result
 from mcp_llama.backends.backend import Backend
 from mcp_llama.engine.generation import Generation
-from mcp_llama.engine.types import MAX_SEED
+from mcp_llama.engine.sampling import MAX_SEED
 from mcp_llama.errors import BusyError, RequestError
 from mcp_llama.server.client_watch import while_client_listens
 from mcp_llama.server.progress import Progress

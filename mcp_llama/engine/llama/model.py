@@ -18,7 +18,7 @@ from mcp_llama.engine.llama.options import ModelOptions
 from mcp_llama.engine.llama.sampler import LlamaSampler
 from mcp_llama.engine.llama.weights import Weights
 from mcp_llama.engine.model import DecodeAbortedError, DecodeError, Rows
-from mcp_llama.engine.types import SamplingParams
+from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.errors import ConfigError, ModelLoadError
 
 _DEFAULT_N_CTX = 8192
@@ -31,7 +31,7 @@ _ABORTED = 2
 
 
 class LlamaModel(Weights):
-    """A model that is ready to run; satisfies `Model`. Engine thread only, except `abort` and what Weights has."""
+    """A model that is ready to run; satisfies `Model`. Engine thread only, except `tokenize` and `abort`."""
 
     def __init__(self, path: Path, options: ModelOptions, on_progress: Callable[[float], bool] | None = None) -> None:
         """Load weights and make a context.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import llama_cpp.llama_cpp as lib
 
-from mcp_llama.engine.types import SamplingParams
+from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.errors import RequestError
 
 _MIN_KEEP = 1

@@ -4,7 +4,9 @@
 # llama_cpp's ctypes bindings carry few usable types.
 
 import ctypes
+import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -14,8 +16,10 @@ import psutil
 
 from mcp_llama.engine.llama.library import clear_errors, last_error, start_library
 from mcp_llama.engine.llama.options import ModelOptions
-from mcp_llama.engine.types import SamplingParams
-from mcp_llama.errors import ModelLoadError
+from mcp_llama.engine.sampling import SamplingParams
+from mcp_llama.errors import EngineError, ModelLoadError, RequestError
+
+logger = logging.getLogger(__name__)
 
 _SAMPLING_KEYS = {
     "temperature": "temp",
@@ -33,7 +37,7 @@ _SAMPLING_KEYS = {
 
 
 class Weights:
-    """A loaded file. Its methods read what never changes, so any thread may call them."""
+    """A loaded file. `tokenize` is for any thread, also while another one closes the file."""
 
     def __init__(self, path: Path, options: ModelOptions, on_progress: Callable[[float], bool] | None = None) -> None:
         """Load the file; see LlamaModel."""
@@ -58,13 +62,22 @@ class Weights:
         self.default_sampling = SamplingParams().override(recommended_sampling(self.metadata))
         self._eog = frozenset(t for t in range(self.n_vocab) if lib.llama_vocab_is_eog(self._vocab, t))
         self._pieces: dict[int, bytes] = {}
+        self._open = threading.Lock()
+        self._closed = False
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
-        """The tokens of `text`, with the model's own leading tokens if `add_special`."""
+        """The tokens of `text`, with the model's own leading tokens if `add_special`.
+
+        Raises:
+            EngineError: the model has been closed.
+        """
         raw = text.encode("utf-8", "replace")
         capacity = len(raw) + 8
         tokens = (lib.llama_token * capacity)()
-        count = lib.llama_tokenize(self._vocab, raw, len(raw), tokens, capacity, add_special, parse_special)
+        with self._open:
+            if self._closed:
+                raise EngineError("The model has been closed.")
+            count = lib.llama_tokenize(self._vocab, raw, len(raw), tokens, capacity, add_special, parse_special)
         assert count >= 0, "a token is at least one byte long"
         return tokens[:count]
 
@@ -80,8 +93,10 @@ class Weights:
         return token in self._eog
 
     def close(self) -> None:
-        """Free the weights."""
-        lib.llama_model_free(self._weights)
+        """Free the weights, once nobody reads them any more."""
+        with self._open:
+            self._closed = True
+            lib.llama_model_free(self._weights)
 
     def _special_text(self, token: int) -> str:
         return "" if token < 0 else self._read_piece(token, special=True).decode("utf-8", "replace")
@@ -130,8 +145,19 @@ def check_file(path: Path, options: ModelOptions) -> None:
 
 def recommended_sampling(metadata: dict[str, str]) -> dict[str, object]:
     """The sampling defaults that a GGUF file recommends, under the names of SamplingParams."""
-    found = {name: metadata.get(f"general.sampling.{key}") for name, key in _SAMPLING_KEYS.items()}
-    return {name: float(value) for name, value in found.items() if value is not None}
+    recommended: dict[str, object] = {}
+    for name, key in _SAMPLING_KEYS.items():
+        text = metadata.get(f"general.sampling.{key}")
+        if text is None:
+            continue
+        try:
+            value = float(text)
+            SamplingParams().override({name: value})
+        except (ValueError, RequestError):
+            logger.warning("The model recommends %s=%s, which makes no sense and is left out", name, text)
+        else:
+            recommended[name] = value
+    return recommended
 
 
 def _load(path: Path, options: ModelOptions, on_progress: Callable[[float], bool] | None) -> lib.llama_model_p:

@@ -1,0 +1,14 @@
+"""Clock: the time of an engine under test."""
+
+import time
+
+
+class Clock:
+    """Stands in for the module `time`; it starts at the present and moves by hand."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def monotonic(self) -> float:
+        """The time that the test set."""
+        return self.now

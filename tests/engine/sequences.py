@@ -1,0 +1,80 @@
+"""Requests, sequences and runs for the engine's tests."""
+
+import time
+from collections.abc import Sequence as Tokens
+from typing import cast
+
+import anyio
+
+from mcp_llama.api import Result
+from mcp_llama.engine.engine import Engine
+from mcp_llama.engine.generation import Generation
+from mcp_llama.engine.model import Rows
+from mcp_llama.engine.sampling import SamplingParams
+from mcp_llama.engine.sequence import Sequence
+from mcp_llama.engine.types import TokenRequest
+from tests.fake_model import FakeModel
+from tests.gate import PATIENCE_S
+
+GREEDY = SamplingParams(temperature=0.0, seed=0)
+
+
+def request(
+    prompt: str | Tokens[int],
+    max_tokens: int = 8,
+    *,
+    stop: Tokens[str] = (),
+    sampling: SamplingParams = GREEDY,
+    deadline: float | None = None,
+) -> TokenRequest:
+    """A request that arrives now; the tokens of a text prompt are its bytes."""
+    return TokenRequest(
+        prompt=tuple(prompt.encode() if isinstance(prompt, str) else prompt),
+        max_tokens=max_tokens,
+        sampling=sampling,
+        stop=tuple(stop),
+        arrival=time.monotonic(),
+        deadline=deadline,
+    )
+
+
+def sequence(prompt: str | Tokens[int]) -> Sequence:
+    """A sequence that no one reads, for what runs without an engine."""
+    return Sequence(request(prompt), cast(Generation, None))
+
+
+async def finish(generation: Generation) -> Result:
+    """The result, soon."""
+    with anyio.fail_after(PATIENCE_S):
+        return await generation.result()
+
+
+async def run(engine: Engine, asked: TokenRequest) -> Result:
+    """The result of a request whose deltas nobody looks at."""
+    async with engine.generate(asked) as generation:
+        return await finish(generation)
+
+
+async def run_all(engine: Engine, *asked: TokenRequest) -> list[Result]:
+    """The results of requests that run at the same time, in their order."""
+    results: dict[int, Result] = {}
+
+    async def keep(index: int, each: TokenRequest) -> None:
+        results[index] = await run(engine, each)
+
+    async with anyio.create_task_group() as tasks:
+        for index, each in enumerate(asked):
+            tasks.start_soon(keep, index, each)
+    return [results[index] for index in range(len(asked))]
+
+
+def by_hand(prompt: str, count: int) -> str:
+    """What a FakeModel says after a prompt, found without an engine."""
+    model = FakeModel(n_slots=1)
+    tokens = list(prompt.encode())
+    sampler = model.sampler(GREEDY, tokens)
+    for position in range(len(prompt) + count - 1):
+        model.decode(Rows([tokens[position]], [position], [0], [True]))
+        if position >= len(prompt) - 1:
+            tokens.append(sampler.sample(0))
+    return bytes(tokens[len(prompt) :]).decode()

@@ -1,0 +1,212 @@
+"""FakeModel: a deterministic stand-in for a loaded model, which checks how the engine uses it."""
+
+import re
+import threading
+import zlib
+from array import array
+from collections.abc import Callable, Sequence
+
+from mcp_llama.engine.model import DecodeAbortedError, Rows
+from mcp_llama.engine.sampling import SamplingParams
+from mcp_llama.errors import RequestError
+from tests.gate import Gate
+
+EOG = 256
+BOS = 257
+_FIRST_PIECE = 258
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<{{ message.role }}>{{ message.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+class FakeSampler:
+    """Chooses what the model's script says, else a token that depends on all that the slot holds."""
+
+    def __init__(self, model: "FakeModel", params: SamplingParams, prompt: Sequence[int]) -> None:
+        self._model = model
+        self._params = params
+        self._prompt = tuple(prompt)
+        self._closed = False
+
+    def sample(self, row: int) -> int:
+        """The next token after a row of the last decode."""
+        assert not self._closed
+        return self._model.next_token(row, self._prompt, ignore_eos=self._params.ignore_eos)
+
+    def close(self) -> None:
+        """Count the sampler as freed."""
+        assert not self._closed, "a sampler is freed once"
+        self._closed = True
+        self._model.open_samplers -= 1
+
+
+class FakeModel:
+    """A model of bytes: token t < 256 is that byte, 256 ends a generation, 257 begins a text, the rest are pieces.
+
+    It keeps the tokens that each slot holds and asserts on every call that the engine's idea of them is right. A
+    failed decode leaves half of its rows behind, as llama.cpp may.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_ctx: int = 512,
+        n_slots: int = 4,
+        n_batch: int = 64,
+        can_cut: bool = True,
+        decode_delay: float = 0.0,
+    ) -> None:
+        self.n_ctx = n_ctx
+        self.n_slots = n_slots
+        self.n_batch = n_batch
+        self.n_ctx_train = n_ctx
+        self.n_params = 1_000
+        self.size = 4_000
+        self.description = "fake 1K F32"
+        self.metadata: dict[str, str] = {"general.architecture": "fake", "general.name": "Fake"}
+        self.chat_template: str | None = CHAT_TEMPLATE
+        self.bos_text = "<s>"
+        self.eos_text = "</s>"
+        self.default_sampling = SamplingParams()
+        self.can_cut = can_cut
+        self.decode_delay = decode_delay
+        self.eog_after: int | None = None
+        """The model ends an unscripted completion after so many tokens; None means never."""
+        self.fault: Callable[[Rows], Exception | None] | None = None
+        """Asked on every decode for the exception that it fails with."""
+        self.gate = Gate()
+        self.batches: list[Rows] = []
+        """The rows of every decode, those that failed included."""
+        self.slots: list[list[int]] = [[] for _ in range(n_slots)]
+        self.open_samplers = 0
+        self.closed = False
+        self._pieces: list[bytes] = []
+        self._scripts: dict[tuple[int, ...] | None, list[int]] = {}
+        self._outputs: dict[int, list[int]] = {}
+        self._aborting = threading.Event()
+        self._owner: int | None = None
+
+    @property
+    def n_vocab(self) -> int:
+        """One more than the largest token."""
+        return _FIRST_PIECE + len(self._pieces)
+
+    def piece(self, text: bytes | str) -> int:
+        """A new token that stands for `text`, which may be part of a character or very long."""
+        self._pieces.append(text.encode() if isinstance(text, str) else text)
+        return self.n_vocab - 1
+
+    def script(
+        self, prompt: str | Sequence[int] | None, pieces: str | Sequence[bytes | str], *, eog: bool = True
+    ) -> None:
+        """Fix the completion of a prompt (None: of every other prompt): a token a piece, then the end if `eog`."""
+        tokens = list(pieces.encode()) if isinstance(pieces, str) else [self.piece(piece) for piece in pieces]
+        key = prompt.encode() if isinstance(prompt, str) else prompt
+        self._scripts[None if key is None else _without_bos(key)] = tokens + [EOG] * eog
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """One token a byte; the texts of the two control tokens are those tokens if `parse_special`."""
+        tokens = [BOS] if add_special else []
+        special = {self.bos_text: BOS, self.eos_text: EOG} if parse_special else {}
+        for part in re.split("(</?s>)", text):
+            tokens += [special[part]] if part in special else part.encode("utf-8", "surrogatepass")
+        return tokens
+
+    def decode(self, rows: Rows) -> None:
+        """Append the rows to their slots; see `Model.decode`."""
+        self._check_owner()
+        self._check_rows(rows)
+        self.batches.append(rows)
+        self._outputs = {}
+        self.gate.enter(self._aborting.is_set)
+        if self.decode_delay:
+            self._aborting.wait(self.decode_delay)
+        error = DecodeAbortedError() if self._aborting.is_set() else self.fault(rows) if self.fault else None
+        for row in range(len(rows) // 2 if error else len(rows)):
+            self.slots[rows.slots[row]].append(rows.tokens[row])
+            if rows.outputs[row]:
+                self._outputs[row] = list(self.slots[rows.slots[row]])
+        if error is not None:
+            raise error
+
+    def abort(self) -> None:
+        """End the decode that is running, if one is. Any thread."""
+        self._aborting.set()
+        self.gate.wake()
+
+    def clear_abort(self) -> None:
+        """Forget an `abort()` that found no decode to end."""
+        self._check_owner()
+        self._aborting.clear()
+
+    def truncate(self, slot: int, length: int) -> int:
+        """Drop what a slot holds from `length` on; all of it where it would have to be cut and `can_cut` is false."""
+        self._check_owner()
+        held = self.slots[slot]
+        assert 0 <= length <= len(held), f"slot {slot} holds {len(held)} tokens, not {length}"
+        kept = length if self.can_cut or length == len(held) else 0
+        del held[kept:]
+        return kept
+
+    def held_tokens(self, slot: int) -> int:
+        """How many positions a slot holds."""
+        return len(self.slots[slot])
+
+    def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> FakeSampler:
+        """A new sampler."""
+        self._check_owner()
+        for token, _ in params.logit_bias:
+            if token >= self.n_vocab:
+                raise RequestError(f"logit_bias names token {token}, but the vocabulary ends at {self.n_vocab - 1}.")
+        self.open_samplers += 1
+        return FakeSampler(self, params, prompt)
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes a token stands for; empty for control tokens."""
+        if token < EOG:
+            return bytes([token])
+        return self._pieces[token - _FIRST_PIECE] if token >= _FIRST_PIECE else b""
+
+    def is_eog(self, token: int) -> bool:
+        """Whether the token ends a generation."""
+        return token == EOG
+
+    def close(self) -> None:
+        """Count the model as freed."""
+        self._check_owner()
+        self.closed = True
+
+    def next_token(self, row: int, prompt: tuple[int, ...], *, ignore_eos: bool) -> int:
+        """The token after a row of the last decode: the script's, else a hash of the slot's tokens as a letter."""
+        self._check_owner()
+        assert row in self._outputs, f"row {row} has no logits"
+        held = self._outputs[row]
+        assert tuple(held[: len(prompt)]) == prompt, "the slot holds another prompt"
+        count = len(held) - len(prompt)
+        script = self._scripts.get(_without_bos(prompt), self._scripts.get(None))
+        if script is not None and count < len(script):
+            token = script[count]
+        else:
+            token = EOG if count == self.eog_after else 33 + zlib.crc32(array("i", held).tobytes()) % 94
+        return 33 if token == EOG and ignore_eos else token
+
+    def _check_rows(self, rows: Rows) -> None:
+        assert 0 < len(rows) <= self.n_batch, f"{len(rows)} rows"
+        ends = [len(held) for held in self.slots]
+        for token, position, slot in zip(rows.tokens, rows.positions, rows.slots, strict=True):
+            assert 0 <= token < self.n_vocab, f"token {token} is unknown"
+            assert position == ends[slot], f"slot {slot} ends at {ends[slot]}, but the row is at {position}"
+            assert position < self.n_ctx, f"slot {slot} is full"
+            ends[slot] += 1
+
+    def _check_owner(self) -> None:
+        """The model belongs to the thread that first uses it."""
+        assert not self.closed, "the model is used after it was freed"
+        self._owner = self._owner or threading.get_ident()
+        assert self._owner == threading.get_ident(), "the model is used by two threads"
+
+
+def _without_bos(tokens: Sequence[int]) -> tuple[int, ...]:
+    return tuple(tokens[1:] if tokens and tokens[0] == BOS else tokens)
