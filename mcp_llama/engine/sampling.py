@@ -10,7 +10,7 @@ from mcp_llama.errors import RequestError, UnknownNameError
 MAX_SEED = 2**32 - 2
 """The largest seed of a llama.cpp sampler; the next value means 'random'."""
 
-_MAX_BIAS = 1e9
+_MAX_BIAS = 1000.0
 _MAX_TOKEN_DIGITS = 10
 _MAX_SHOWN = 80
 
@@ -118,7 +118,9 @@ def _checked_logit_bias(value: object) -> tuple[tuple[int, float], ...]:
         biases = cast(Mapping[object, object], value)
     if not all(_is_token_id(token) and _is_bias(bias) for token, bias in biases.items()):
         example = '{"15496": -100}'
-        raise RequestError(f"logit_bias is {shown}, but it must map token ids to numbers, such as {example}.")
+        raise RequestError(
+            f"logit_bias is {shown}, but it must map token ids to numbers from -1000 to 1000, such as {example}."
+        )
     return tuple((int(str(token)), float(cast(float, bias))) for token, bias in biases.items())
 
 
@@ -127,7 +129,7 @@ def _is_token_id(token: object) -> bool:
 
 
 def _is_bias(bias: object) -> bool:
-    """A number that the sampler can add: finite, or minus infinity to forbid the token."""
+    """A number that llama.cpp adds without losing the others to rounding, or minus infinity to forbid the token."""
     if isinstance(bias, bool) or not isinstance(bias, int | float):
         return False
     return bias == -math.inf or -_MAX_BIAS <= bias <= _MAX_BIAS
