@@ -15,6 +15,8 @@ from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.errors import RequestError
 
 _MIN_KEEP = 1
+_GREEDY_BELOW = 1e-6
+"""Logits divided by less would leave the range of a float; the outcome is the most likely token anyway."""
 _MIROSTAT_LEARNING_WINDOW = 100
 
 
@@ -85,7 +87,7 @@ def _links(
         )
     if params.dry_multiplier > 0:
         links.append(_dry(params, vocab, n_ctx))
-    if params.temperature <= 0:
+    if params.temperature < _GREEDY_BELOW:
         links.append(lib.llama_sampler_init_greedy())
         return links
     if params.mirostat:
