@@ -18,7 +18,8 @@ async def main(url: str, question: str) -> None:
     arguments = {"messages": [{"role": "user", "content": question}], "max_tokens": 80}
     async with Client(url) as client:
         result = await client.call_tool("chat", arguments, progress_callback=show)
-    print(f"\n{result.structured_content}\n{result.meta}", file=sys.stderr)
+    print()
+    print(result.structured_content, result.meta, sep="\n", file=sys.stderr)
 
 
 if __name__ == "__main__":
