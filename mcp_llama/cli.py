@@ -51,13 +51,31 @@ Every option can also be an environment variable (MCP_LLAMA_N_CTX=4096) or a lin
 """
 _EXIT_FAILED = 1
 _EXIT_USAGE = 2
+_EXIT_INTERRUPTED = 130
 
 logger = logging.getLogger(__name__)
 
 
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(run(sys.argv[1:]))
+    _open_missing_streams()
+    status = _EXIT_FAILED
+    try:
+        try:
+            status = run(sys.argv[1:])
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our stdout left; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(status)
+
+
+def _open_missing_streams() -> None:
+    """Put the null device where the caller closed a standard stream."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def run(arguments: list[str]) -> int:
@@ -83,11 +101,7 @@ def run(arguments: list[str]) -> int:
     except McpLlamaError as error:
         return _fail(error, _EXIT_FAILED)
     except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader of our stdout left; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return _EXIT_FAILED
+        return _EXIT_INTERRUPTED
 
 
 def _fail(error: McpLlamaError, status: int) -> int:
@@ -116,7 +130,7 @@ def _serve(settings: ServeSettings) -> int:
         loading: list[asyncio.Task[None]] = []
 
         def announce() -> None:
-            print(_welcome(base, file), flush=True)
+            print(_welcome(base, file, settings), flush=True)
             loading.append(asyncio.create_task(_announce_ready(backend)))
 
         await serve_http(app, backend, mcp, listener, announce)
@@ -137,9 +151,8 @@ async def _announce_ready(backend: LocalBackend) -> None:
     logger.info("%s is ready: %d slots of %d tokens", card.name, card.n_slots, card.n_ctx)
 
 
-def _welcome(base: str, file: ModelFile) -> str:
-    command = Path(sys.argv[0]).resolve()
-    entry = {"mcpServers": {"mcp-llama": {"command": str(command), "args": ["stdio"]}}}
+def _welcome(base: str, file: ModelFile, settings: ServeSettings) -> str:
+    entry = {"mcpServers": {"mcp-llama": _stdio_entry(file, settings)}}
     return (
         f"mcp-llama {__version__} serves {file.name} ({file.reason}).\n\n"
         f"  Streamable HTTP  {base}{MCP_PATH}\n"
@@ -149,6 +162,17 @@ def _welcome(base: str, file: ModelFile) -> str:
         f"{json.dumps(entry, indent=2)}\n\n"
         "Ctrl-C ends the server.\n"
     )
+
+
+def _stdio_entry(file: ModelFile, settings: ServeSettings) -> dict[str, object]:
+    """How a client starts its own server with the same options, whatever folder and environment it has."""
+    program = Path(sys.argv[0]).resolve()
+    command = [sys.executable, "-m", "mcp_llama"] if program.suffix == ".py" else [str(program)]
+    flags: list[str] = []
+    for name in sorted(settings.model_fields_set & set(StdioSettings.model_fields) - {"config"}):
+        value = file.path if name == "model" else getattr(settings, name)
+        flags += [f"--{name.replace('_', '-')}", str(value)]
+    return {"command": command[0], "args": [*command[1:], "stdio", *flags]}
 
 
 def _stdio(settings: StdioSettings) -> int:

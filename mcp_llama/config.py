@@ -1,23 +1,23 @@
 """Every option once: a flag, an environment variable MCP_LLAMA_*, a line in a TOML file; the first of them wins."""
 
-import argparse
 import os
+import tomllib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from platformdirs import user_config_path
 from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
-    CliApp,
-    CliPositionalArg,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
+from mcp_llama.command_line import POSITIONAL, parse_flags
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.llama import ModelOptions
 from mcp_llama.errors import ConfigError, UnknownNameError
@@ -25,18 +25,14 @@ from mcp_llama.server.settings import ProgressStyle, ServerLimits
 
 ENV_PREFIX = "MCP_LLAMA_"
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
 
 class ModelSettings(BaseSettings):
     """Options of every command that loads a model."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX,
-        extra="forbid",
-        cli_kebab_case=True,
-        cli_hide_none_type=True,
-        cli_avoid_json=True,
-        cli_implicit_flags=True,
-    )
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid")
 
     config: Path | None = Field(None, description="TOML file with options; default: config.toml in the user's folder")
     model: str | None = Field(None, description="GGUF file; default: the embedded model")
@@ -47,7 +43,7 @@ class ModelSettings(BaseSettings):
     n_batch: int = Field(512, ge=1, le=16_384, description="rows of one llama_decode")
     n_threads: int | None = Field(None, ge=1, description="threads of llama.cpp; default: the physical cores")
     n_gpu_layers: int = Field(0, ge=-1, description="layers to put on a GPU; -1 for all")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged to stderr")
+    log_level: LogLevel = Field("info", description="what is logged to stderr")
 
     def model_options(self) -> ModelOptions:
         """The part that concerns loading."""
@@ -68,7 +64,7 @@ class ModelSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags (which pydantic-settings adds in front), environment, TOML file."""
+        """Flags, environment, TOML file."""
         return init_settings, env_settings, _TomlSource(settings_cls)
 
 
@@ -76,12 +72,12 @@ class ServerSettings(ModelSettings):
     """Options of both servers."""
 
     max_tokens: int = Field(512, ge=1, description="max_tokens of a call that gives none")
-    max_time_s: float = Field(55.0, gt=0, description="max_time_s of a call that gives none; many clients wait 60 s")
+    max_time_s: Seconds = Field(55.0, description="max_time_s of a call that gives none; many clients wait 60 s")
     max_queue: int = Field(64, ge=0, description="requests that may wait for a slot")
     max_queue_tokens: int = Field(262_144, ge=0, description="prompt tokens that may wait for a slot")
     unread_limit: int = Field(256, ge=1, description="tokens a client may leave unread before its request pauses")
-    stall_timeout: float = Field(30.0, gt=0, description="seconds a client may read nothing before its request ends")
-    heartbeat_s: float = Field(5.0, gt=0, description="seconds without a token until progress shows a sign of life")
+    stall_timeout: Seconds = Field(30.0, description="seconds a client may read nothing before its request ends")
+    heartbeat_s: Seconds = Field(5.0, description="seconds without a token until progress shows a sign of life")
     progress_style: ProgressStyle = Field("text", description="progress messages: the new text, or a status line")
     progress_interval_ms: int = Field(0, ge=0, description="least time between two progress notifications of a call")
 
@@ -131,20 +127,22 @@ class TextSettings(ModelSettings):
     top_p: float | None = Field(None, ge=0, le=1, description="nucleus sampling; default: the model's own")
     seed: int | None = Field(None, ge=0, description="makes the answer repeatable; default: random")
     stop: list[str] = Field([], description="end before this string; may be repeated")
-    sampling: dict[str, str] = Field({}, description="other llama.cpp sampling options, as name=value")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="what is logged to stderr")
+    sampling: dict[str, Any] = Field({}, description="other llama.cpp sampling options, as name=value")
+    log_level: LogLevel = Field("warning", description="what is logged to stderr")
 
 
 class GenerateSettings(TextSettings):
     """Continue a text on the terminal."""
 
-    prompt: CliPositionalArg[str] = Field(description="text to continue; - reads it from stdin")
+    prompt: str = Field(description="text to continue; - reads it from stdin", json_schema_extra=POSITIONAL)
 
 
 class ChatSettings(TextSettings):
     """Chat on the terminal."""
 
-    message: CliPositionalArg[str] = Field("", description="one question to answer; without it, a conversation")
+    message: str = Field(
+        "", description="one question to answer; without it, a conversation", json_schema_extra=POSITIONAL
+    )
     system: str = Field("", description="system message")
 
 
@@ -161,19 +159,25 @@ AnySettings = TypeVar("AnySettings", bound=ModelSettings)
 
 
 def load_settings(settings_cls: type[AnySettings], command: str, arguments: Sequence[str]) -> AnySettings:
-    """The settings of a command line. Unknown flags and `--help` end the process, as argparse does.
+    """The settings of a command line; `--help` ends the process.
 
     Raises:
-        ConfigError: a value is wrong, or the environment or the TOML file has an unknown option.
+        ConfigError: a flag, a value, or a name in the environment or the TOML file is wrong.
     """
     _check_environment()
-    config = SettingsConfigDict(toml_file=_toml_path(arguments), cli_prog_name=f"mcp-llama {command}")
-    namespace = {"__doc__": settings_cls.__doc__, "__module__": settings_cls.__module__, "model_config": config}
-    bound = cast(type[AnySettings], type(settings_cls.__name__, (settings_cls,), namespace))
+    flags = parse_flags(settings_cls, command, arguments)
+    config = SettingsConfigDict(toml_file=_toml_path(flags.get("config")))
+    bound = type(
+        settings_cls.__name__, (settings_cls,), {"__module__": settings_cls.__module__, "model_config": config}
+    )
     try:
-        return CliApp.run(bound, cli_args=list(arguments))
+        return cast(AnySettings, bound(**flags))
     except ValidationError as error:
         raise ConfigError(" ".join(_explain(dict(problem)) for problem in error.errors(include_url=False))) from error
+    except SettingsError as error:
+        raise ConfigError(f"{error}. Lists and tables in the environment are JSON.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{config.get('toml_file')} is not valid TOML: {error}.") from error
 
 
 class _TomlSource(TomlConfigSettingsSource):
@@ -200,15 +204,13 @@ def _check_environment() -> None:
             raise ConfigError(str(UnknownNameError("environment variable", name, known)))
 
 
-def _toml_path(arguments: Sequence[str]) -> Path | None:
+def _toml_path(given: object) -> Path | None:
     """The file that a flag or the environment names, or else the user's own if there is one."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config")
-    given: str | None = parser.parse_known_args(arguments)[0].config or os.environ.get(f"{ENV_PREFIX}CONFIG")
-    if given is None:
+    named = given or os.environ.get(f"{ENV_PREFIX}CONFIG")
+    if named is None:
         path = user_config_path("mcp-llama") / "config.toml"
         return path if path.is_file() else None
-    path = Path(given).expanduser()
+    path = Path(str(named)).expanduser()
     if not path.is_file():
         raise ConfigError(f"No TOML file at {path}.")
     return path

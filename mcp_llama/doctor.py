@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
+
+from pydantic import TypeAdapter, ValidationError
 
 from mcp_llama.config import DoctorSettings
 from mcp_llama.engine.llama import library_folder, system_info
 from mcp_llama.errors import ModelLoadError
 from mcp_llama.models.files import find_model
+from mcp_llama.probe import Failure, Report
 
 _PROBE_S = 300
 _FIRST_GOOD_GCC = 13
@@ -61,7 +63,8 @@ def _examine(settings: DoctorSettings) -> Iterator[Finding]:
         yield Finding(False, "model", str(error))
         return
     yield Finding(True, "model", f"{file.path} ({file.reason})")
-    yield probe([sys.executable, "-m", "mcp_llama.probe", str(file.path)])
+    options = json.dumps(asdict(settings.model_options()))
+    yield probe([sys.executable, "-m", "mcp_llama.probe", str(file.path), options])
 
 
 def examine_compiler(compiler: str | None, flags: frozenset[str]) -> Finding:
@@ -105,8 +108,11 @@ def probe(command: Sequence[str]) -> Finding:
     if child.returncode != 0:
         last = (child.stderr.strip().splitlines() or ["it said nothing"])[-1]
         return Finding(False, "decode", f"the child process ended with status {child.returncode}: {last}")
-    report = cast(dict[str, float | str], json.loads(child.stdout.strip().splitlines()[-1]))
-    if "error" in report:
-        return Finding(False, "decode", str(report["error"]))
-    speed = f"prefill {report['prefill_tokens_per_second']} tok/s, decode {report['decode_tokens_per_second']} tok/s"
+    try:
+        report = TypeAdapter(Report | Failure).validate_json(child.stdout.strip().rpartition("\n")[2])
+    except ValidationError:
+        return Finding(False, "decode", f"the child process said something else than a result: {child.stdout!r}")
+    if isinstance(report, Failure):
+        return Finding(False, "decode", report.error)
+    speed = f"prefill {report.prefill_tokens_per_second} tok/s, decode {report.decode_tokens_per_second} tok/s"
     return Finding(True, "decode", speed)

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -22,10 +22,10 @@ _INTERRUPTED = 130
 
 def run_generate(backend: Backend, settings: GenerateSettings) -> int:
     """Print one completion; returns the exit status."""
-    prompt = sys.stdin.read() if settings.prompt == "-" else settings.prompt
+    prompt = _read_stdin() if settings.prompt == "-" else settings.prompt
     request = GenerateRequest(prompt=prompt, limits=_limits(settings), sampling=_sampling(settings))
     with _session(backend) as runner:
-        result = runner.run(_answer(backend, backend.generate(request)))
+        result = runner.run(_answer(backend, lambda: backend.generate(request)))
     return _INTERRUPTED if result.finish_reason == "abort" else 0
 
 
@@ -47,7 +47,7 @@ def _turn(
 ) -> Result:
     messages.append(Message(role="user", content=question))
     request = ChatRequest(messages=tuple(messages), limits=_limits(settings), sampling=_sampling(settings))
-    result = runner.run(_answer(backend, backend.chat(request)))
+    result = runner.run(_answer(backend, lambda: backend.chat(request)))
     messages.append(Message(role="assistant", content=result.text))
     return result
 
@@ -73,11 +73,11 @@ def _session(backend: Backend) -> Generator[asyncio.Runner]:
             runner.run(backend.close())
 
 
-async def _answer(backend: Backend, prepare: Awaitable[Generation]) -> Result:
+async def _answer(backend: Backend, prepare: Callable[[], Awaitable[Generation]]) -> Result:
     """Print an answer token by token, then a line about its speed. Ctrl-C ends the answer, not the program."""
     await show_loading(backend)
     loop = asyncio.get_running_loop()
-    generation = await prepare
+    generation = await prepare()
     in_main_thread = threading.current_thread() is threading.main_thread()
     if in_main_thread:
         loop.add_signal_handler(signal.SIGINT, generation.stop)
@@ -108,10 +108,20 @@ async def show_loading(backend: Backend) -> None:
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(backend.models()[0].name, total=1.0)
-        while not waiting.done():
-            bar.update(task, completed=backend.models()[0].loaded)
-            await asyncio.wait([waiting], timeout=_POLL_S)
+        try:
+            while not waiting.done():
+                bar.update(task, completed=backend.models()[0].loaded)
+                await asyncio.wait([waiting], timeout=_POLL_S)
+        finally:
+            waiting.cancel()
     await waiting
+
+
+def _read_stdin() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise RequestError(f"stdin is not valid UTF-8: {error}.") from error
 
 
 def _limits(settings: TextSettings) -> Limits:
@@ -124,7 +134,9 @@ def _sampling(settings: TextSettings) -> dict[str, object]:
     return {**{name: _parse(name, value) for name, value in settings.sampling.items()}, **given}
 
 
-def _parse(name: str, value: str) -> object:
+def _parse(name: str, value: object) -> object:
+    if not isinstance(value, str):
+        return value
     if value in ("true", "false"):
         return value == "true"
     try:

@@ -5,11 +5,23 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import jinja2
-from jinja2.ext import loopcontrols
+from jinja2.ext import Extension, loopcontrols
+from jinja2.nodes import Node
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mcp_llama.api import Message
 from mcp_llama.errors import RequestError
+
+
+class _Generation(Extension):
+    """Hugging Face's `{% generation %}`, which marks what the model wrote and changes nothing."""
+
+    tags = {"generation"}  # noqa: RUF012 - jinja2 declares it so
+
+    def parse(self, parser: Parser) -> list[Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 class ChatTemplate:
@@ -21,7 +33,9 @@ class ChatTemplate:
         Raises:
             RequestError: the template is not valid Jinja.
         """
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
+        )
         environment.filters["tojson"] = _tojson
         try:
             self._template = environment.from_string(
@@ -45,17 +59,26 @@ class ChatTemplate:
         try:
             prompt = self._template.render(
                 messages=[{"role": message.role, "content": message.content} for message in asked],
+                tools=None,
+                documents=None,
                 add_generation_prompt=True,
                 bos_token=self._bos_text,
                 eos_token=self._eos_text,
             )
-        except (jinja2.TemplateError, TypeError, ValueError) as error:
+        except Exception as error:
+            # A template is a program out of the model's file: whatever it raises says that it can't render these.
             raise RequestError(f"The model's chat template refuses these messages: {error}") from error
         return prompt + (continued or "")
 
 
-def _tojson(value: object, ensure_ascii: bool = False, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
+def _tojson(
+    value: object,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 def _raise_exception(message: str) -> None:

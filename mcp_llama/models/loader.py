@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -109,6 +110,10 @@ class ModelLoader:
 
             self._future.add_done_callback(wake)
             await done.wait()
+        error = self._future.exception()
+        if error is not None:
+            # A copy each time: an exception that is raised again keeps every frame it has passed through.
+            raise copy(error)
         return self._future.result()
 
     def status(self) -> ModelStatus:
@@ -137,7 +142,10 @@ class ModelLoader:
     def _run(self) -> None:
         try:
             model = self._load(self._report)
-            self._future.set_result(LoadedModel(self.name, model, Engine(model, self._limits)))
+            loaded = LoadedModel(self.name, model, Engine(model, self._limits))
+            if self._stopped:
+                loaded.engine.stop()
+            self._future.set_result(loaded)
         except McpLlamaError as error:
             stopped = ModelLoadError(f"Loading {self.name} was stopped: the server is shutting down.")
             self._future.set_exception(stopped if self._stopped else error)

@@ -44,10 +44,17 @@ def bind(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """uvicorn, which on shutdown first lets every running call end with what it has."""
 
-    def __init__(self, config: uvicorn.Config, backend: Backend, mcp: LlamaServer) -> None:
+    def __init__(
+        self, config: uvicorn.Config, backend: Backend, mcp: LlamaServer, on_started: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._backend = backend
         self._mcp = mcp
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._backend.stop()
@@ -59,12 +66,11 @@ class _Server(uvicorn.Server):
 async def serve_http(
     app: Starlette, backend: Backend, mcp: LlamaServer, listener: socket.socket, on_started: Callable[[], None]
 ) -> None:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until SIGINT or SIGTERM; `on_started` is called once clients can connect and signals are heard."""
     # uvicorn raises the signal again when it is done; by then there is nothing left to end.
     signal.signal(signal.SIGTERM, _ignore)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_S)
-    server = _Server(config, backend, mcp)
-    on_started()
+    server = _Server(config, backend, mcp, on_started)
     await server.serve(sockets=[listener])
 
 

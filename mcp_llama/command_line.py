@@ -1,0 +1,84 @@
+"""From the flags of a command to the values of its settings, as strings."""
+
+import argparse
+import types
+from collections.abc import Sequence
+from typing import Any, NoReturn, cast, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from mcp_llama.errors import ConfigError, UnknownNameError
+
+POSITIONAL: dict[str, Any] = {"positional": True}
+"""The `json_schema_extra` of an option that is given without a flag."""
+
+
+def parse_flags(settings_cls: type[BaseModel], command: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """What the arguments say, by option: a string, a list of strings, or a table of strings.
+
+    Raises:
+        ConfigError: a flag does not exist, or a value is missing or too many.
+    """
+    parser = _Parser(
+        prog=f"mcp-llama {command}", description=settings_cls.__doc__, argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )  # fmt: skip
+    for name, field in settings_cls.model_fields.items():
+        _add(parser, name, field)
+    given, rest = parser.parse_known_args(arguments)
+    for word in rest:
+        if word.startswith("-"):
+            raise ConfigError(str(UnknownNameError("flag", word.split("=")[0], parser.flags())))
+        raise ConfigError(f"Unexpected argument {word!r}. Put a text of several words in quotes.")
+    values = vars(given)
+    for name, value in values.items():
+        if get_origin(settings_cls.model_fields[name].annotation) is dict:
+            values[name] = dict(_pair(name, item) for item in cast(list[str], value))
+    return values
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse parser that raises where argparse would print its usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message[0].upper()}{message[1:]}.")
+
+    def flags(self) -> list[str]:
+        """All flags that exist."""
+        return [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+
+
+def _add(parser: _Parser, name: str, field: FieldInfo) -> None:
+    description = field.description or ""
+    if field.json_schema_extra == POSITIONAL:
+        if field.is_required():
+            parser.add_argument(name, metavar=name.upper(), help=description)
+        else:
+            parser.add_argument(name, metavar=name.upper(), nargs="?", help=description)
+        return
+    kind = get_origin(field.annotation)
+    default = "" if field.default in (None, [], {}) else f" (default: {field.default})"
+    parser.add_argument(
+        f"--{name.replace('_', '-')}",
+        dest=name,
+        action="append" if kind in (list, dict) else "store",
+        metavar="NAME=VALUE" if kind is dict else _metavar(field.annotation),
+        help=f"{description}{default}",
+    )
+
+
+def _metavar(annotation: Any) -> str:
+    if isinstance(annotation, types.UnionType):
+        annotation = get_args(annotation)[0]
+    if isinstance(annotation, type):
+        return {"int": "N", "float": "X", "Path": "FILE"}.get(annotation.__name__, "TEXT")
+    choices = [choice for choice in get_args(annotation) if isinstance(choice, str)]
+    return "|".join(choices) if choices else "TEXT"
+
+
+def _pair(name: str, item: str) -> tuple[str, str]:
+    key, equals, value = item.partition("=")
+    if not equals:
+        raise ConfigError(f"--{name} {item} has no value. Write it as --{name} {item}=VALUE.")
+    return key, value
