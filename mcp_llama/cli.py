@@ -90,9 +90,6 @@ def run(arguments: list[str]) -> int:
     try:
         if command not in _COMMANDS:
             raise ConfigError(str(UnknownNameError("command", command, _COMMANDS)))
-        if command == "stdio":
-            # Before anything else could print.
-            claim_stdio()
         settings = load_settings(SETTINGS[command], command, rest)
         configure_logging(settings.log_level)
         return _COMMANDS[command](settings)
@@ -177,7 +174,8 @@ def _stdio_entry(file: ModelFile, settings: ServeSettings) -> dict[str, object]:
 
 def _stdio(settings: StdioSettings) -> int:
     backend = _backend(settings, find_model(settings.model))
-    asyncio.run(serve_stdio(build_server(backend, settings.server_limits()), backend))
+    server = build_server(backend, settings.server_limits())
+    asyncio.run(serve_stdio(server, backend, claim_stdio()))
     return 0
 
 

@@ -17,6 +17,18 @@ caller: they say what to change.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_MAX_SHOWN = 80
+
+
+def shown(value: object) -> str:
+    """A caller's value for a message, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python refuses to write integers of more than some thousand digits.
+        return "a number of too many digits"
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
+
 
 class McpLlamaError(Exception):
     """The root of the tree."""
@@ -60,9 +72,10 @@ class UnknownNameError(RequestError):
         self.kind = kind
         self.name = name
         self.known = sorted(known)
-        nearest = get_close_matches(name, self.known, n=1)
-        hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Known: {', '.join(self.known)}."
-        super().__init__(f"Unknown {kind} {name!r}. {hint}")
+        nearest = get_close_matches(name[:_MAX_SHOWN], self.known, n=1)
+        others = f"Known: {', '.join(self.known)}." if self.known else "There are none."
+        hint = f"Did you mean {nearest[0]!r}?" if nearest else others
+        super().__init__(f"Unknown {kind} {shown(name)}. {hint}")
 
 
 class UnknownModelError(RequestError):
@@ -71,7 +84,9 @@ class UnknownModelError(RequestError):
     def __init__(self, name: str, available: Iterable[str]) -> None:
         self.name = name
         self.available = sorted(available)
-        super().__init__(f"Unknown model {name!r}. Available: {', '.join(self.available)}. Omit model for the default.")
+        super().__init__(
+            f"Unknown model {shown(name)}. Available: {', '.join(self.available)}. Omit model for the default."
+        )
 
 
 class BusyError(McpLlamaError):

@@ -17,6 +17,7 @@ class Gate:
         self._shut = False
         self._waiting = False
         self._permits = 0
+        self._aborted: Callable[[], bool] = lambda: False
 
     def shut(self) -> None:
         """Hold every decode from now on."""
@@ -49,6 +50,7 @@ class Gate:
         """Wait, inside a decode, until it may go or is aborted. Engine thread."""
         with self._changed:
             self._waiting = True
+            self._aborted = aborted
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._shut or self._permits > 0 or aborted())
             self._waiting = False
@@ -57,5 +59,8 @@ class Gate:
 
     def _wait_until_held(self) -> None:
         with self._changed:
-            held = self._changed.wait_for(lambda: self._waiting and self._shut and not self._permits, PATIENCE_S)
+            held = self._changed.wait_for(self._is_holding, PATIENCE_S)
         assert held, "no decode came to the gate"
+
+    def _is_holding(self) -> bool:
+        return self._waiting and self._shut and not self._permits and not self._aborted()

@@ -56,6 +56,11 @@ class Engine:
             raise ContextLengthError(len(request.prompt), request.max_tokens, self.n_ctx)
         return Generation(self, request)
 
+    @property
+    def failure(self) -> str | None:
+        """Why the engine broke down, or None while it runs."""
+        return self._failure
+
     def submit(self, sequence: Sequence) -> None:
         """Queue a sequence.
 

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Self, cast
 
-from mcp_llama.errors import RequestError, UnknownNameError
+from mcp_llama.errors import RequestError, UnknownNameError, shown
 
 MAX_SEED = 2**32 - 2
 """The largest seed of a llama.cpp sampler; the next value means 'random'."""
 
 _MAX_BIAS = 1000.0
 _MAX_TOKEN_DIGITS = 10
-_MAX_SHOWN = 80
 
 _BOUNDS: dict[str, tuple[float, float]] = {
     "temperature": (0.0, 100.0),
@@ -92,7 +91,7 @@ def _checked(name: str, value: object) -> object:
             return _checked_breakers(value)
         case "ignore_eos":
             if not isinstance(value, bool):
-                raise RequestError(f"ignore_eos is {value!r}, but it must be true or false.")
+                raise RequestError(f"ignore_eos is {shown(value)}, but it must be true or false.")
             return value
         case "seed" if value is None:
             return None
@@ -106,20 +105,20 @@ def _checked_number(name: str, value: object) -> float | int:
     fits = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
     if not fits or (whole and value != int(cast(float, value))):
         kind = "a whole number" if whole else "a number"
-        raise RequestError(f"{name} is {_shown(value)}, but it must be {kind} from {_bound(low)} to {_bound(high)}.")
+        raise RequestError(f"{name} is {shown(value)}, but it must be {kind} from {_bound(low)} to {_bound(high)}.")
     number = cast(float, value)
     return int(number) if whole else float(number)
 
 
 def _checked_logit_bias(value: object) -> tuple[tuple[int, float], ...]:
-    shown = _shown(value)
+    given = shown(value)
     biases: Mapping[object, object] = {"": None}
     if isinstance(value, Mapping):
         biases = cast(Mapping[object, object], value)
     if not all(_is_token_id(token) and _is_bias(bias) for token, bias in biases.items()):
         example = '{"15496": -100}'
         raise RequestError(
-            f"logit_bias is {shown}, but it must map token ids to numbers from -1000 to 1000, such as {example}."
+            f"logit_bias is {given}, but it must map token ids to numbers from -1000 to 1000, such as {example}."
         )
     return tuple((int(str(token)), float(cast(float, bias))) for token, bias in biases.items())
 
@@ -136,10 +135,10 @@ def _is_bias(bias: object) -> bool:
 
 
 def _checked_breakers(value: object) -> tuple[str, ...]:
-    shown = _shown(value)
+    given = shown(value)
     breakers: list[object] = list(cast(list[object], value)) if isinstance(value, list | tuple) else [None]
     if not all(_is_text(breaker) for breaker in breakers):
-        raise RequestError(f"dry_sequence_breakers is {shown}, but it must be a list of non-empty strings.")
+        raise RequestError(f"dry_sequence_breakers is {given}, but it must be a list of non-empty strings.")
     return tuple(cast(list[str], breakers))
 
 
@@ -150,13 +149,3 @@ def _is_text(value: object) -> bool:
 
 def _bound(bound: float) -> str:
     return str(bound) if isinstance(bound, int) else f"{bound:g}"
-
-
-def _shown(value: object) -> str:
-    """The value for a message, cut where it is long."""
-    try:
-        text = repr(value)
-    except ValueError:
-        # Python refuses to write integers of more than some thousand digits.
-        return "a number of too many digits"
-    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"

@@ -123,7 +123,10 @@ class ModelLoader:
         error = self._future.exception()
         if error is not None:
             return ModelStatus(name=self.name, state="failed", loaded=self._share, error=str(error))
-        return ModelStatus(name=self.name, state="ready", loaded=1.0, card=self._future.result().card())
+        loaded = self._future.result()
+        if loaded.engine.failure is not None:
+            return ModelStatus(name=self.name, state="failed", loaded=1.0, error=loaded.engine.failure)
+        return ModelStatus(name=self.name, state="ready", loaded=1.0, card=loaded.card())
 
     def stop(self) -> None:
         """End all generations with what they have, or a load that is running."""

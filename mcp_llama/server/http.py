@@ -1,5 +1,6 @@
 """Serving the app: the socket, uvicorn, and a shutdown that leaves no call without an answer."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from mcp_llama.errors import ConfigError
 from mcp_llama.server.mcp import LlamaServer
 
 _ANSWER_S = 2.0
+_LAST_MESSAGES_S = 0.1
 _GRACE_S = 1
 _BACKLOG = 2048
 
@@ -51,16 +53,26 @@ class _Server(uvicorn.Server):
         self._backend = backend
         self._mcp = mcp
         self._on_started = on_started
+        self._draining: asyncio.Future[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_started()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Let the calls end first: what uvicorn does at a signal makes the SSE streams end at once."""
+        if self._draining is not None:
+            super().handle_exit(sig, frame)
+            return
         self._backend.stop()
+        self._draining = asyncio.ensure_future(self._drain(sig, frame))
+
+    async def _drain(self, sig: int, frame: FrameType | None) -> None:
         with anyio.move_on_after(_ANSWER_S):
             await self._mcp.idle()
-        await super().shutdown(sockets)
+            # The last messages are on their way through the SDK's tasks.
+            await asyncio.sleep(_LAST_MESSAGES_S)
+        super().handle_exit(sig, frame)
 
 
 async def serve_http(

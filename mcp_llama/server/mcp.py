@@ -8,11 +8,16 @@ import anyio
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
+from mcp.shared._stream_protocols import ReadStream, WriteStream
+from mcp.shared.message import SessionMessage
 from mcp_types import CallToolResult, InputRequiredResult, TextContent
 from pydantic import ValidationError
 
-from mcp_llama.errors import McpLlamaError, UnknownNameError
+from mcp_llama.errors import McpLlamaError, UnknownNameError, shown
 from mcp_llama.server.client_watch import ClientGoneError
+
+_MAX_PROBLEMS = 3
+_MAX_NAME = 80
 
 
 class LlamaServer(MCPServer[None]):
@@ -49,6 +54,13 @@ class LlamaServer(MCPServer[None]):
         """Wait until no call runs."""
         await self._idle.wait()
 
+    async def run_on(
+        self, read_stream: ReadStream[SessionMessage | Exception], write_stream: WriteStream[SessionMessage]
+    ) -> None:
+        """Serve one connection over a pair of message streams, until the first one ends."""
+        server = self._lowlevel_server
+        await server.run(read_stream, write_stream, server.create_initialization_options())
+
     @contextmanager
     def _counted(self) -> Generator[None]:
         if not self._running:
@@ -70,20 +82,26 @@ def _explain(cause: BaseException | None) -> str | None:
         case ClientGoneError():
             return "The client stopped listening."
         case ValidationError():
-            return " ".join(_explain_invalid(dict(problem)) for problem in cause.errors(include_url=False))
+            return _explain_invalid(cause)
         case _:
             return None
 
 
-def _explain_invalid(problem: dict[str, Any]) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
+def _explain_invalid(error: ValidationError) -> str:
+    problems = error.errors(include_url=False)
+    lines = [_explain_problem(dict(problem)) for problem in problems[:_MAX_PROBLEMS]]
+    if len(problems) > _MAX_PROBLEMS:
+        lines.append(f"And {len(problems) - _MAX_PROBLEMS} more like these.")
+    return " ".join(lines)
+
+
+def _explain_problem(problem: dict[str, Any]) -> str:
+    where = ".".join(str(part)[:_MAX_NAME] for part in problem["loc"])
     if problem["type"] == "missing":
         return f"{where} is missing."
     if problem["type"] == "extra_forbidden":
         return f"{where} is unknown."
-    given = repr(problem["input"])
-    shown = given if len(given) <= 60 else given[:57] + "..."
-    return f"{where} is {shown}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+    return f"{where} is {shown(problem['input'])}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
 
 
 def _error_result(text: str) -> CallToolResult:

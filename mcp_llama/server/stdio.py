@@ -3,11 +3,14 @@
 import io
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import anyio
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.stdio import stdio_server
 from typing_extensions import Buffer
 
 from mcp_llama.backends.backend import Backend
@@ -15,39 +18,85 @@ from mcp_llama.server.mcp import LlamaServer
 
 _ANSWER_S = 2.0
 _EXIT_S = 2.0
+_POLL_S = 0.01
+_RESPONSE = '{"jsonrpc":"2.0","id":'
 
 
-def claim_stdio() -> None:
-    """Keep the wire for the protocol: from here on, what Python or native code prints goes to stderr.
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Private duplicates of the stdin and stdout that the client holds the other ends of."""
 
-    `sys.stdin` and `sys.stdout` become private duplicates of the wire; descriptors 0 and 1 lead elsewhere.
-    """
+    reader: io.TextIOWrapper
+    writer: "WireWriter"
+
+
+class WireWriter(io.TextIOWrapper):
+    """Counts the responses among the messages that have left."""
+
+    responses = 0
+    _unflushed = 0
+
+    def write(self, text: str, /) -> int:
+        """Take one message."""
+        self._unflushed += text.startswith(_RESPONSE)
+        return super().write(text)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        super().flush()
+        self.responses += self._unflushed
+        self._unflushed = 0
+
+
+def claim_stdio() -> Wire:
+    """Keep the wire for the protocol: from here on, what Python or native code prints goes to stderr."""
     wire_in, wire_out = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     os.dup2(2, 1)
-    sys.stdin = io.TextIOWrapper(io.BufferedReader(_WatchedInput(wire_in, _exit_soon)), encoding="utf-8")
-    sys.stdout = io.TextIOWrapper(io.FileIO(wire_out, "w"), encoding="utf-8", write_through=True)
+    reader = io.TextIOWrapper(io.BufferedReader(_WatchedInput(wire_in, _exit_soon)), encoding="utf-8", errors="replace")
+    writer = WireWriter(os.fdopen(wire_out, "wb"), encoding="utf-8")
+    return Wire(reader, writer)
 
 
-async def serve_stdio(server: LlamaServer, backend: Backend) -> None:
+async def serve_stdio(server: LlamaServer, backend: Backend, wire: Wire) -> None:
     """Serve until stdin ends, or SIGINT or SIGTERM comes. Never returns after a signal: it ends the process."""
     backend.start()
+    requests = _Requests()
+    server.middleware.append(requests)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_end_on_signal, server, backend)
-        await server.run_stdio_async()
+        tasks.start_soon(_end_on_signal, backend, requests, wire.writer)
+        async with stdio_server(anyio.wrap_file(wire.reader), anyio.wrap_file(wire.writer)) as streams:
+            await server.run_on(*streams)
         tasks.cancel_scope.cancel()
     await backend.close()
 
 
-async def _end_on_signal(server: LlamaServer, backend: Backend) -> None:
+class _Requests:
+    """Middleware that counts the requests that will be answered."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.request_id is None:
+            return await call_next(ctx)
+        self.count += 1
+        try:
+            return await call_next(ctx)
+        except anyio.get_cancelled_exc_class():
+            self.count -= 1
+            raise
+
+
+async def _end_on_signal(backend: Backend, requests: _Requests, writer: WireWriter) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
             backend.stop()
             with anyio.move_on_after(_ANSWER_S):
-                await server.idle()
-                await anyio.lowlevel.checkpoint()
+                while writer.responses < requests.count:  # noqa: ASYNC110 - a worker thread counts
+                    await anyio.sleep(_POLL_S)
             await backend.close()
             # The thread that reads stdin is in a system call that nothing but input ends.
             os._exit(0)

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from mcp_llama.engine.types import TokenDelta
+from tests.engine.clock import Clock
 from tests.engine.conftest import StartEngine
 from tests.engine.sequences import by_hand, finish, request, run
 from tests.fake_model import FakeModel
@@ -84,6 +85,21 @@ async def test_a_step_makes_one_call_to_the_event_loop(start: StartEngine, monke
             await finish(generation)
     assert calls == list(range(1, len(model.batches) + 1))
     assert len(model.batches) < 20
+
+
+async def test_an_end_is_told_before_the_next_decode(start: StartEngine, clock: Clock) -> None:
+    model = FakeModel()
+    model.gate.shut()
+    engine = start(model)
+    late, left = engine.generate(request("aaa", 50, deadline=clock.now + 10)), engine.generate(request("bbb", 50))
+    async with late, left, engine.generate(request("ccc", 50)):
+        model.gate.step()
+        await model.gate.held()
+        clock.now += 10
+        left.stop()
+        model.gate.step()
+        await model.gate.held()
+        assert [(await finish(late)).finish_reason, (await finish(left)).finish_reason] == ["time", "abort"]
 
 
 def test_a_reader_whose_event_loop_was_closed_does_not_hurt_the_engine(start: StartEngine) -> None:

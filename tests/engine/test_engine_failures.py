@@ -37,6 +37,21 @@ async def test_a_failing_decode_ends_only_the_request_at_fault(start: StartEngin
     assert texts == [by_hand("aaa", 20), by_hand("bbb", 20), by_hand("ccc", 20)]
 
 
+@pytest.mark.parametrize("can_cut", [True, False])
+async def test_faults_in_later_chunks_of_two_prompts_are_found(start: StartEngine, can_cut: bool) -> None:
+    model = FakeModel(n_batch=6, can_cut=can_cut)
+    model.fault = fails_on("\t", no_luck)
+    model.gate.shut()
+    engine = start(model)
+    a, *bad = (engine.generate(request(prompt, 60)) for prompt in ("aaa", "x" * 23 + "\t", "y" * 31 + "\t"))
+    async with a, bad[0], bad[1]:
+        model.gate.open()
+        for generation in bad:
+            with pytest.raises(EngineError, match="no luck"):
+                await finish(generation)
+        assert (await finish(a)).text == by_hand("aaa", 60)
+
+
 async def test_the_slot_of_a_failed_request_serves_the_next(start: StartEngine) -> None:
     model = FakeModel(n_slots=1)
     model.fault = fails_on("\t", no_luck)
@@ -104,12 +119,14 @@ async def test_a_defect_in_the_engine_ends_every_call(start: StartEngine) -> Non
     model = FakeModel(n_slots=2)
     model.gate.shut()
     engine = start(model)
-    a, b, queued = (engine.generate(request(prompt)) for prompt in ("aaa", "bbb", "ccc"))
+    a, b, queued, unseen = (engine.generate(request(prompt)) for prompt in ("aaa", "bbb", "ccc", "ddd"))
     async with a, b, queued:
+        model.gate.step()
         await model.gate.held()
+        await unseen.__aenter__()
         model.fault = lambda _: ValueError("a defect")
         model.gate.open()
-        for generation in (a, b, queued):
+        for generation in (a, b, queued, unseen):
             with pytest.raises(EngineError, match="The engine failed") as failed:
                 await finish(generation)
             assert "a defect" not in str(failed.value)

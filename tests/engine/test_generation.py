@@ -65,6 +65,8 @@ async def test_a_failed_generation_never_has_a_result(start: StartEngine) -> Non
     model.fault = lambda _: ValueError("a defect")
     engine = start(model)
     async with engine.generate(request("aaa")) as generation:
+        with anyio.fail_after(PATIENCE_S), pytest.raises(EngineError):
+            await generation.next()
         for _ in range(2):
             with pytest.raises(EngineError):
                 await finish(generation)

@@ -15,7 +15,7 @@ from mcp_llama.errors import ConfigError, ModelLoadError
 from tests.engine.llama.decoding import greedy, tokens
 from tests.engine.llama.gguf import copy_with_metadata
 
-SMALL = ModelOptions(n_ctx=512, n_slots=2)
+SMALL = ModelOptions(n_ctx=512, n_slots=2, n_threads=1)
 
 
 def memory(monkeypatch: pytest.MonkeyPatch, available: int) -> None:
@@ -67,9 +67,11 @@ def test_a_context_longer_than_the_model_was_trained_on_is_refused(real_model_pa
         LlamaModel(real_model_path, ModelOptions(n_ctx=8193))
 
 
-def test_progress_goes_from_nothing_to_all(real_model_path: Path) -> None:
+def test_loading_goes_from_nothing_to_all_and_leaves_the_slots_empty(real_model_path: Path) -> None:
     shares: list[float] = []
-    LlamaModel(real_model_path, SMALL, lambda share: shares.append(share) is None).close()
+    model = LlamaModel(real_model_path, SMALL, lambda share: shares.append(share) is None)
+    assert [model.held_tokens(slot) for slot in range(model.n_slots)] == [0, 0]
+    model.close()
     assert all(before <= after for before, after in pairwise(shares))
     assert 0 <= shares[0] < shares[-1] == 1
 
@@ -91,7 +93,7 @@ def test_context_and_slots_shrink_to_the_memory_that_is_free(
     monkeypatch: pytest.MonkeyPatch, real_model_path: Path
 ) -> None:
     memory(monkeypatch, 200_000_000)
-    model = LlamaModel(real_model_path, ModelOptions(n_batch=64))
+    model = LlamaModel(real_model_path, ModelOptions(n_batch=64, n_threads=1))
     assert (model.n_slots, model.n_ctx) == (1, 2048)
     assert len(greedy(model, [tokens(model, "Hello")], 2)[0]) == 2
     model.close()

@@ -10,7 +10,7 @@ from tests.engine.llama.decoding import complete, greedy, tokens
 from tests.engine.test_sampling_params import BOUNDS
 
 PROMPT = "The capital of France is the capital of France is the"
-COUNT = 4
+COUNT = 3
 
 
 def sampled(model: LlamaModel, options: Mapping[str, object], prompt: str = PROMPT) -> list[int]:
@@ -96,10 +96,17 @@ def test_penalties_see_the_prompt_and_the_completion(model: LlamaModel, option: 
     assert not set(completion) & set(tokens(model, PROMPT))
 
 
-def test_penalties_look_back_no_further_than_repeat_last_n(model: LlamaModel) -> None:
+@pytest.mark.parametrize(("last_n", "expected"), [(0, "aaa"), (1, "aba"), (2, "abc"), (-1, "abc")])
+def test_penalties_look_back_no_further_than_repeat_last_n(model: LlamaModel, last_n: int, expected: str) -> None:
+    letters = {letter: tokens(model, letter)[0] for letter in "abc"}
+    biases = {str(letters["a"]): 1000, str(letters["b"]): 900, str(letters["c"]): 800}
+    options: dict[str, object] = {"temperature": 0, "repeat_penalty": 100.0, "repeat_last_n": last_n}
+    assert sampled(model, {**options, "logit_bias": biases}) == [letters[letter] for letter in expected]
+
+
+def test_penalties_see_no_more_of_the_prompt_than_repeat_last_n(model: LlamaModel) -> None:
     penalty: dict[str, object] = {"temperature": 0, "repeat_penalty": 100.0}
     (likeliest,) = greedy(model, [tokens(model, PROMPT)], COUNT)
-    assert sampled(model, {**penalty, "repeat_last_n": 0}) == likeliest
     assert sampled(model, {**penalty, "repeat_last_n": 1})[0] == likeliest[0]
     assert sampled(model, {**penalty, "repeat_last_n": -1})[0] != likeliest[0]
 

@@ -1,3 +1,6 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +45,21 @@ def test_any_text_survives_tokens(loaded_model: LlamaModel) -> None:
 
 def test_a_lone_surrogate_does_not_break_the_tokenizer(model: LlamaModel) -> None:
     assert through_tokens(model, "a\ud800b").startswith("a")
+
+
+def test_a_long_text_does_not_hold_up_short_ones(model: LlamaModel) -> None:
+    def tokenize(text: str) -> float:
+        """Seconds that it took."""
+        begun = time.monotonic()
+        model.tokenize(text, add_special=False, parse_special=False)
+        return time.monotonic() - begun
+
+    with ThreadPoolExecutor(1) as executor:
+        long = executor.submit(tokenize, "a text of no importance " * 50_000)
+        longest_wait = 0.0
+        while not long.done():
+            longest_wait = max(longest_wait, tokenize("short"))
+    assert longest_wait < long.result() / 2
 
 
 def test_control_tokens_are_parsed_on_request_and_have_no_bytes(model: LlamaModel) -> None:

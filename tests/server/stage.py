@@ -1,0 +1,274 @@
+"""Stage: the inside of a server under test, for the test to hold, let go and look at."""
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+import anyio
+
+from mcp_llama.api import ChatRequest, FinishReason, GenerateRequest
+from mcp_llama.backends.local import LocalBackend
+from mcp_llama.engine.generation import Generation
+from mcp_llama.errors import ModelLoadError
+from tests.fake_model import FakeModel
+from tests.gate import PATIENCE_S
+from tests.server.scene import MODEL_NAME, Scene
+
+_QUIET_S = 0.1
+ENGINE_LOGGER = logging.getLogger("mcp_llama.engine")
+
+
+@dataclass(frozen=True)
+class End:
+    """How a sequence ended, in the engine's own view."""
+
+    reason: FinishReason
+    completion_tokens: int
+
+
+class WatchedBackend(LocalBackend):
+    """A LocalBackend that tells of every generation when it is made, when its caller leaves it and when it ends."""
+
+    def __init__(self, stage: "Stage") -> None:
+        super().__init__(MODEL_NAME, stage.load, stage.scene.engine)
+        self._stage = stage
+
+    async def ready(self, model: str | None) -> None:
+        """The same, watched."""
+        self._stage.note_waiters(1)
+        try:
+            await super().ready(model)
+        finally:
+            self._stage.note_waiters(-1)
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        """The same, watched."""
+        return self._watched(await super().generate(request))
+
+    async def chat(self, request: ChatRequest) -> Generation:
+        """The same, watched."""
+        return self._watched(await super().chat(request))
+
+    def _watched(self, generation: Generation) -> Generation:
+        stop = generation.stop
+
+        def watched_stop() -> None:
+            stop()
+            self._stage.note_stop()
+
+        self._stage.note_made()
+        generation.stop = watched_stop
+        return generation
+
+
+class EndLog(logging.Handler):
+    """Reads in the engine's log, the one place that tells at once, how sequences end."""
+
+    def __init__(self, note: Callable[[End], None]) -> None:
+        super().__init__()
+        self._note = note
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note an end."""
+        if record.msg.startswith("finish="):
+            assert isinstance(record.args, tuple)
+            reason, _, _, completion_tokens, *_ = cast(tuple[FinishReason, int, int, int], record.args)
+            self._note(End(reason, completion_tokens))
+
+
+class Stage:
+    """The model and the backend of a server. Any thread; every wait is bounded, and fails the test when it is over."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.model: FakeModel = scene.model()
+        self.backend = WatchedBackend(self)
+        self._changed = threading.Condition()
+        self._ends: list[End] = []
+        self._made = 0
+        self._stops = 0
+        self._waiters = 0
+        self._log = EndLog(self.note_end)
+        self._may_load = threading.Event()
+        if not scene.holds_load:
+            self._may_load.set()
+
+    def __enter__(self) -> Self:
+        ENGINE_LOGGER.setLevel(logging.INFO)
+        ENGINE_LOGGER.addHandler(self._log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        ENGINE_LOGGER.removeHandler(self._log)
+        ENGINE_LOGGER.setLevel(logging.NOTSET)
+
+    def load(self, report: Callable[[float], bool]) -> FakeModel:
+        """What the backend calls to load."""
+        if self.scene.prints:
+            print('{"printed": "by Python"}', flush=True)  # noqa: T201
+            os.write(1, b"written by native code\n")
+        report(0.5)
+        while not self._may_load.wait(0.005):
+            if not report(0.5):
+                raise ModelLoadError("stopped")
+        if self.scene.load_error is not None:
+            raise ModelLoadError(self.scene.load_error)
+        return self.model
+
+    def finish_load(self) -> None:
+        """Let the load end."""
+        self._may_load.set()
+
+    def shut(self) -> None:
+        """Hold every decode from now on."""
+        self.model.gate.shut()
+
+    def open(self) -> None:
+        """Let all decodes go."""
+        self.model.gate.open()
+
+    def step(self) -> None:
+        """Let the held decode go."""
+        self.model.gate.step()
+
+    def held(self) -> None:
+        """Wait until a decode is held."""
+        asyncio.run(self.model.gate.held())
+
+    def decodes(self) -> int:
+        """How many decodes began."""
+        return len(self.model.batches)
+
+    def quiet(self) -> None:
+        """Wait until the engine has computed nothing for a while, because nobody reads what it has."""
+        deadline = time.monotonic() + PATIENCE_S
+        before = -1
+        while self.decodes() != before:
+            assert time.monotonic() < deadline, "the engine goes on"
+            before = self.decodes()
+            time.sleep(_QUIET_S)
+
+    def last_rows(self) -> dict[int, int]:
+        """How many rows of each slot are in the last decode that began."""
+        slots = self.model.batches[-1].slots
+        return {slot: slots.count(slot) for slot in set(slots)}
+
+    def running(self) -> int:
+        """How many sequences have a slot."""
+        return self.model.open_samplers
+
+    def made(self, count: int) -> None:
+        """Wait until so many generations are made, whatever becomes of them."""
+        with self._changed:
+            enough = self._changed.wait_for(lambda: self._made >= count, PATIENCE_S)
+            assert enough, f"{self._made} of {count} generations were made"
+
+    def ended(self, count: int) -> list[End]:
+        """Wait until so many sequences have ended; how they did, in order."""
+        with self._changed:
+            enough = self._changed.wait_for(lambda: len(self._ends) >= count, PATIENCE_S)
+            assert enough, f"{len(self._ends)} of {count} sequences have ended"
+            return list(self._ends)
+
+    def stopped(self, count: int) -> None:
+        """Wait until the callers of so many generations have left them."""
+        with self._changed:
+            enough = self._changed.wait_for(lambda: self._stops >= count, PATIENCE_S)
+            assert enough, f"{self._stops} of {count} generations were stopped"
+
+    def deserted(self) -> None:
+        """Wait until no call waits for the model."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: not self._waiters, PATIENCE_S), f"{self._waiters} calls still wait"
+
+    def note_waiters(self, change: int) -> None:
+        """A call waits for the model, or no longer."""
+        with self._changed:
+            self._waiters += change
+            self._changed.notify_all()
+
+    def note_made(self) -> None:
+        """A generation was made."""
+        with self._changed:
+            self._made += 1
+            self._changed.notify_all()
+
+    def note_end(self, end: End) -> None:
+        """A sequence ended."""
+        with self._changed:
+            self._ends.append(end)
+            self._changed.notify_all()
+
+    def note_stop(self) -> None:
+        """The caller of a generation left it."""
+        with self._changed:
+            self._stops += 1
+            self._changed.notify_all()
+
+
+class Hands:
+    """A Stage's methods for a test, wherever the stage is. `ask` calls a method of it by name."""
+
+    def __init__(self, ask: Callable[..., Awaitable[Any]]) -> None:
+        self._ask = ask
+
+    async def finish_load(self) -> None:
+        """Let the load end."""
+        await self._ask("finish_load")
+
+    async def shut(self) -> None:
+        """Hold every decode from now on."""
+        await self._ask("shut")
+
+    async def open(self) -> None:
+        """Let all decodes go."""
+        await self._ask("open")
+
+    async def step(self) -> None:
+        """Let the held decode go."""
+        await self._ask("step")
+
+    async def held(self) -> None:
+        """Wait until a decode is held."""
+        await self._ask("held")
+
+    async def decodes(self) -> int:
+        """How many decodes began."""
+        return await self._ask("decodes")
+
+    async def quiet(self) -> None:
+        """Wait until the engine has computed nothing for a while, because nobody reads what it has."""
+        await self._ask("quiet")
+
+    async def running(self) -> int:
+        """How many sequences have a slot."""
+        return await self._ask("running")
+
+    async def made(self, count: int) -> None:
+        """Wait until so many generations are made, whatever becomes of them."""
+        await self._ask("made", count)
+
+    async def ended(self, count: int) -> list[End]:
+        """Wait until so many sequences have ended; how they did, in order."""
+        return await self._ask("ended", count)
+
+    async def stopped(self, count: int) -> None:
+        """Wait until the callers of so many generations have left them."""
+        await self._ask("stopped", count)
+
+    async def deserted(self) -> None:
+        """Wait until no call waits for the model."""
+        await self._ask("deserted")
+
+    async def advance_until(self, wanted: Callable[[dict[int, int]], bool]) -> None:
+        """Let decodes go, one by one, until one is held whose rows by slot are as wanted."""
+        with anyio.fail_after(PATIENCE_S):
+            await self.held()
+            while not wanted(await self._ask("last_rows")):
+                await self.step()
+                await self.held()

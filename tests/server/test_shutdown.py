@@ -1,0 +1,242 @@
+"""Signals: every open call gets what it has so far, and the server ends soon."""
+
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process, create_subprocess_exec
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+import sse_starlette.sse
+
+from tests.gate import PATIENCE_S
+from tests.server.client import Era, task_group
+from tests.server.raw import Message, events, raw_http, raw_sse, tool_call
+from tests.server.raw_stdio import raw_stdio
+from tests.server.scene import Scene
+from tests.server.serving import ROOT, Control, every_era, in_process, staged
+
+PROMISED_S = 5.0
+STATUS = {signal.SIGTERM: 0, signal.SIGINT: 130}
+ENDLESS = {"max_tokens": 1900, "max_time_s": 60, "sampling": {"ignore_eos": True}}
+OpenCall = Callable[[str, Era, str, "Heard"], Coroutine[Any, Any, None]]
+every_signal = pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT], ids=lambda sig: sig.name)
+
+
+class Heard:
+    """What one open call has heard."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.began = anyio.Event()
+        """A message came."""
+        self.spoke = anyio.Event()
+        """Text came."""
+
+    def add(self, message: Message) -> None:
+        """A message came."""
+        self.messages.append(message)
+        self.began.set()
+        if self.text:
+            self.spoke.set()
+
+    @property
+    def text(self) -> str:
+        """The text of all notifications, joined."""
+        return "".join(message.get("params", {}).get("message", "") for message in self.messages)
+
+    def check(self) -> None:
+        """The call ended with all that was sent before, and said that it was cut short."""
+        assert self.messages, "nothing was heard"
+        assert "result" in self.messages[-1], "the call has no result"
+        result = self.messages[-1]["result"]
+        assert not result.get("isError"), result
+        assert result["structuredContent"]["finish_reason"] == "abort"
+        assert result["structuredContent"]["text"] == self.text
+
+
+class RealServer:
+    """A server process and where it listens."""
+
+    def __init__(self, process: Process, url: str) -> None:
+        self.url = url
+        self._process = process
+
+    async def end(self, sig: signal.Signals) -> int:
+        """Send a signal; the exit status, which comes in the promised time."""
+        self._process.send_signal(sig)
+        with anyio.fail_after(PROMISED_S):
+            return await self._process.wait()
+
+
+@asynccontextmanager
+async def real_server() -> AsyncGenerator[RealServer]:
+    """`mcp-llama serve` with the embedded model, ready for clients; killed if the test leaves it running."""
+    process = await create_subprocess_exec(
+        *(sys.executable, "-m", "mcp_llama", "serve", "--port", "0", "--n-ctx", "2048", "--n-slots", "3"),
+        cwd=ROOT,
+        stdout=PIPE,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MCP_LLAMA_")},
+    )
+    assert process.stdout is not None
+    try:
+        with anyio.fail_after(PATIENCE_S):
+            address = None
+            while address is None:
+                address = re.search(rb"(http://[\d.:]+)/mcp", await process.stdout.readline())
+        yield RealServer(process, address[1].decode())
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def call_over_http(url: str, era: Era, prompt: str, heard: Heard, *, progress: bool = True) -> None:
+    call = tool_call(era, 1, "generate", {**ENDLESS, "prompt": prompt}, progress=progress)
+    # A stream that is cut ends too; what is missing then shows in what was heard.
+    with suppress(httpx2.RemoteProtocolError):
+        async with raw_http(url, era) as client, client.stream(call) as response:
+            async for message in events(response):
+                heard.add(message)
+
+
+async def call_over_sse(url: str, era: Era, prompt: str, heard: Heard) -> None:
+    with suppress(httpx2.RemoteProtocolError, EOFError):
+        async with raw_sse(url, era) as client:
+            await client.post(tool_call(era, 1, "generate", {**ENDLESS, "prompt": prompt}))
+            while not (heard.messages and "result" in heard.messages[-1]):
+                heard.add(await client.receive())
+
+
+@every_signal
+async def test_a_server_with_open_connections_answers_all_and_ends_in_time(sig: signal.Signals) -> None:
+    modern, legacy, sse, queued = (Heard() for _ in range(4))
+    async with real_server() as server, raw_sse(server.url, "legacy"), task_group() as tasks:
+        tasks.start_soon(call_over_http, server.url, "modern", "A modern tale:", modern)
+        tasks.start_soon(call_over_http, server.url, "legacy", "A legacy tale:", legacy)
+        tasks.start_soon(call_over_sse, server.url, "legacy", "A tale of events:", sse)
+        with anyio.fail_after(30):
+            for heard in (modern, legacy, sse):
+                await heard.spoke.wait()
+            tasks.start_soon(call_over_http, server.url, "modern", "A late tale:", queued)
+            await queued.began.wait()
+        status = await server.end(sig)
+    assert status == STATUS[sig]
+    for heard in (modern, legacy, sse, queued):
+        heard.check()
+    assert queued.text == ""
+
+
+class Hasty:
+    """anyio for sse-starlette, whose watch for the shutdown then looks at the worst possible moment: at once."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(anyio, name)
+
+    async def sleep(self, _: float) -> None:
+        await anyio.sleep(0.001)
+
+
+@every_era
+@pytest.mark.parametrize("call", [call_over_http, call_over_sse], ids=["http", "sse"])
+@pytest.mark.parametrize("state", ["decode", "queued"])
+async def test_a_stream_is_not_cut_before_its_result(
+    call: OpenCall, era: Era, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse_starlette.sse, "anyio", Hasty())
+    heard, other = Heard(), Heard()
+    async with staged(Scene(n_slots=1 if state == "queued" else 2, n_ctx=2048)) as (stage, url):
+        hands = in_process(stage)
+        await hands.shut()
+        async with task_group() as tasks:
+            tasks.start_soon(call_over_http, url, "modern", "other", other)
+            await hands.held()
+            tasks.start_soon(call, url, era, "this", heard)
+            await hands.made(2)
+            if state == "decode":
+                await hands.advance_until(lambda rows: list(rows.values()) == [1, 1])
+            signal.raise_signal(signal.SIGTERM)
+    heard.check()
+    other.check()
+
+
+@every_era
+async def test_a_silent_call_is_answered_at_the_shutdown(era: Era) -> None:
+    heard = Heard()
+    async with staged(Scene(n_ctx=2048)) as (stage, url):
+        await in_process(stage).shut()
+        async with task_group() as tasks:
+            tasks.start_soon(partial(call_over_http, url, era, "silent", heard, progress=False))
+            await in_process(stage).held()
+            signal.raise_signal(signal.SIGTERM)
+    (answer,) = heard.messages
+    assert answer["result"]["structuredContent"]["finish_reason"] == "abort"
+
+
+@every_era
+async def test_a_call_that_waits_for_the_model_is_told_of_the_shutdown(era: Era) -> None:
+    heard = Heard()
+    async with staged(Scene(holds_load=True, n_ctx=2048)) as (_, url), task_group() as tasks:
+        tasks.start_soon(call_over_http, url, era, "early", heard)
+        await heard.began.wait()
+        signal.raise_signal(signal.SIGTERM)
+    result = heard.messages[-1]["result"]
+    assert result["isError"]
+    assert result["content"][0]["text"] == "Loading fake was stopped: the server is shutting down."
+
+
+@every_signal
+@every_era
+async def test_a_stdio_server_answers_its_open_call_and_ends_though_stdin_stays_open(
+    era: Era, sig: signal.Signals
+) -> None:
+    heard = Heard()
+    async with raw_stdio(era) as client:
+        await client.send(tool_call(era, 1, "generate", {**ENDLESS, "prompt": "Once upon a time"}))
+        with anyio.fail_after(30):
+            while not heard.text:
+                heard.add(await client.receive())
+        client.process.send_signal(sig)
+        with anyio.fail_after(PROMISED_S):
+            for message in await client.receive_rest():
+                heard.add(message)
+            assert await client.ended(PROMISED_S) == 0
+    heard.check()
+
+
+@every_signal
+@every_era
+async def test_a_stdio_server_answers_all_of_many_calls_at_a_signal(era: Era, sig: signal.Signals) -> None:
+    calls = [Heard() for _ in range(8)]
+    scene = Scene(scripts={None: ["word ".ljust(2000, ".")] * 900}, n_slots=6)
+    with Control(scene) as control:
+        async with raw_stdio(era, control.command, read_ahead=2**16) as client:
+            await control.hands.shut()
+            for number in range(8):
+                arguments = {"prompt": f"call {number}", "max_tokens": 900}
+                await client.send(tool_call(era, number + 1, "generate", arguments))
+            await control.hands.made(8)
+            await control.hands.advance_until(lambda rows: list(rows.values()) == [1] * 6)
+            client.process.send_signal(sig)
+            for message in await client.receive_rest():
+                call_id: int = message.get("id") or message.get("params", {}).get("progressToken", 0)
+                if call_id:
+                    calls[call_id - 1].add(message)
+            assert await client.ended(PROMISED_S) == 0
+    for heard in calls:
+        heard.check()
+
+
+@every_signal
+@pytest.mark.parametrize("loading", [True, False], ids=["loading", "idle"])
+async def test_a_stdio_server_without_calls_ends_at_a_signal(sig: signal.Signals, loading: bool) -> None:
+    with Control(Scene(holds_load=loading)) as control:
+        async with raw_stdio("legacy", control.command) as client:
+            client.process.send_signal(sig)
+            assert await client.ended(PROMISED_S) == 0

@@ -1,0 +1,175 @@
+"""Every option reaches what it configures: these tests fail when one is added and not passed on."""
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from starlette.applications import Starlette
+
+from mcp_llama.backends.local import LocalBackend
+from mcp_llama.config import SETTINGS, ModelSettings, ServerSettings, ServeSettings, StdioSettings, load_settings
+from mcp_llama.engine.limits import EngineLimits
+from mcp_llama.engine.llama import ModelOptions
+from mcp_llama.server.app import AppSecurity
+from mcp_llama.server.mcp import LlamaServer
+from mcp_llama.server.settings import ServerLimits
+from tests.command import run_here
+from tests.fake_model import FakeModel
+from tests.isolation import isolation
+
+MODEL: dict[str, Any] = {"n_ctx": 96, "n_slots": 3, "n_batch": 48, "n_threads": 5, "n_gpu_layers": 7}
+ENGINE: dict[str, Any] = {"max_queue": 11, "max_queue_tokens": 222, "unread_limit": 33, "stall_timeout": 4.5}
+SERVER: dict[str, Any] = {
+    "max_tokens": 17,
+    "max_time_s": 18.5,
+    "heartbeat_s": 1.25,
+    "stall_timeout": 4.5,
+    "progress_style": "status",
+    "progress_interval_ms": 150,
+}
+DOOR: dict[str, Any] = {"host": "localhost", "port": 0, "allowed_hosts": ["a:*"], "allowed_origins": ["https://b"]}
+
+
+@pytest.fixture(autouse=True)
+def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    with isolation(monkeypatch, tmp_path):
+        yield
+
+
+def own_options(settings_cls: type[ModelSettings]) -> set[str]:
+    return set(settings_cls.model_fields) - {"config", "model", "log_level"}
+
+
+def test_the_values_here_are_no_defaults() -> None:
+    settings = load_settings(ServeSettings, "serve", [])
+    for name, value in {**MODEL, **ENGINE, **SERVER, **DOOR}.items():
+        assert getattr(settings, name) != value, name
+
+
+def test_every_option_of_loading_reaches_the_model() -> None:
+    assert own_options(ModelSettings) == set(MODEL)
+    assert asdict(ModelSettings(**MODEL).model_options()) == MODEL
+
+
+def test_every_option_of_a_server_reaches_the_engine_or_the_tools() -> None:
+    assert own_options(ServerSettings) == {*MODEL, *ENGINE, *SERVER}
+    settings = ServerSettings(**ENGINE, **{name: value for name, value in SERVER.items() if name not in ENGINE})
+    assert asdict(settings.engine_limits()) == ENGINE
+    assert asdict(settings.server_limits()) == SERVER
+
+
+def test_serve_has_the_options_of_a_server_and_those_of_its_door() -> None:
+    assert own_options(ServeSettings) == {*MODEL, *ENGINE, *SERVER, *DOOR}
+    assert own_options(StdioSettings) == {*MODEL, *ENGINE, *SERVER}
+
+
+@dataclass
+class Served:
+    """What `serve` handed to its parts."""
+
+    paths: list[Path] = field(default_factory=list[Path])
+    models: list[ModelOptions] = field(default_factory=list[ModelOptions])
+    engines: list[EngineLimits | None] = field(default_factory=list[EngineLimits | None])
+    servers: list[ServerLimits] = field(default_factory=list[ServerLimits])
+    doors: list[AppSecurity] = field(default_factory=list[AppSecurity])
+    addresses: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Served:
+    """Lets `serve` and `stdio` run to the point where they would begin to serve."""
+    served = Served()
+
+    def load(path: Path, options: ModelOptions, on_progress: Callable[[float], bool]) -> FakeModel:
+        assert on_progress(0.5)
+        served.paths.append(path)
+        served.models.append(options)
+        return FakeModel()
+
+    class Backend(LocalBackend):
+        def __init__(self, name: str, load: Callable[..., FakeModel], limits: EngineLimits | None = None) -> None:
+            served.engines.append(limits)
+            super().__init__(name, load, limits)
+
+    def build_server(backend: LocalBackend, limits: ServerLimits) -> LlamaServer:
+        served.servers.append(limits)
+        return LlamaServer(tools=[], name="test")
+
+    def build_app(mcp: LlamaServer, backend: LocalBackend, security: AppSecurity) -> Starlette:
+        served.doors.append(security)
+        return Starlette()
+
+    def bind(host: str, port: int) -> socket.socket:
+        served.addresses.append((host, port))
+        return socket.create_server((host, port))
+
+    async def load_only(backend: LocalBackend) -> None:
+        await backend.ready(None)
+        await backend.close()
+
+    async def serve_http(
+        app: Starlette, backend: LocalBackend, mcp: LlamaServer, listener: socket.socket, on_started: object
+    ) -> None:
+        listener.close()
+        await load_only(backend)
+
+    async def serve_stdio(mcp: LlamaServer, backend: LocalBackend, wire: object) -> None:
+        await load_only(backend)
+
+    monkeypatch.setattr("mcp_llama.cli.LlamaModel", load)
+    monkeypatch.setattr("mcp_llama.cli.LocalBackend", Backend)
+    monkeypatch.setattr("mcp_llama.cli.claim_stdio", lambda: None)
+    for part in (build_server, build_app, bind, serve_http, serve_stdio):
+        monkeypatch.setattr(f"mcp_llama.cli.{part.__name__}", part)
+    return served
+
+
+def flags(options: dict[str, object]) -> list[str]:
+    arguments: list[str] = []
+    for name, value in options.items():
+        shown = ",".join(cast(list[str], value)) if isinstance(value, list) else str(value)
+        arguments += [f"--{name.replace('_', '-')}", shown]
+    return arguments
+
+
+@pytest.mark.parametrize("command", ["serve", "stdio"])
+def test_every_flag_of_a_server_reaches_its_part(
+    command: str, served: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model = tmp_path / "tiny.gguf"
+    model.write_bytes(b"GGUF")
+    door = DOOR if command == "serve" else {}
+    outcome = run_here(capsys, command, "--model", str(model), *flags({**MODEL, **ENGINE, **SERVER, **door}))
+    assert outcome.status == 0, outcome
+    assert served.paths == [model]
+    assert [asdict(options) for options in served.models] == [MODEL]
+    assert served.engines == [EngineLimits(**ENGINE)]
+    assert [asdict(limits) for limits in served.servers] == [SERVER]
+    if command == "serve":
+        assert served.addresses == [("localhost", 0)]
+        assert served.doors == [AppSecurity(allowed_hosts=["a:*"], allowed_origins=["https://b"])]
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+def test_the_log_level_reaches_logging(level: str, served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here(capsys, "serve", "--port", "0", "--log-level", level).status == 0
+    assert logging.getLogger().level == logging.getLevelNamesMapping()[level.upper()]
+
+
+@pytest.mark.parametrize("command", SETTINGS)
+def test_help_lists_every_option(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_llama.cli.claim_stdio", lambda: None)
+    outcome = run_here(capsys, command, "--help")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"usage: mcp-llama {command} ")
+    for name, option in SETTINGS[command].model_fields.items():
+        shown = name.upper() if option.is_required() or name == "message" else f"--{name.replace('_', '-')} "
+        assert shown in outcome.out, name
+        assert option.description is not None, name
+        assert option.description in " ".join(outcome.out.split()), name
