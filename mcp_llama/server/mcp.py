@@ -8,8 +8,7 @@ import anyio
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
-from mcp.shared._stream_protocols import ReadStream, WriteStream
-from mcp.shared.message import SessionMessage
+from mcp.server.stdio import stdio_server
 from mcp_types import CallToolResult, InputRequiredResult, TextContent
 from pydantic import ValidationError
 
@@ -54,12 +53,11 @@ class LlamaServer(MCPServer[None]):
         """Wait until no call runs."""
         await self._idle.wait()
 
-    async def run_on(
-        self, read_stream: ReadStream[SessionMessage | Exception], write_stream: WriteStream[SessionMessage]
-    ) -> None:
-        """Serve one connection over a pair of message streams, until the first one ends."""
+    async def run_on_files(self, reader: anyio.AsyncFile[str], writer: anyio.AsyncFile[str]) -> None:
+        """Serve one client over a pair of text files, a message a line, until the first one ends."""
         server = self._lowlevel_server
-        await server.run(read_stream, write_stream, server.create_initialization_options())
+        async with stdio_server(reader, writer) as streams:
+            await server.run(*streams, server.create_initialization_options())
 
     @contextmanager
     def _counted(self) -> Generator[None]:

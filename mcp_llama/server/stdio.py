@@ -10,7 +10,6 @@ from typing import Any
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.server.stdio import stdio_server
 from typing_extensions import Buffer
 
 from mcp_llama.backends.backend import Backend
@@ -67,8 +66,7 @@ async def serve_stdio(server: LlamaServer, backend: Backend, wire: Wire) -> None
     server.middleware.append(requests)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_end_on_signal, backend, requests, wire.writer)
-        async with stdio_server(anyio.wrap_file(wire.reader), anyio.wrap_file(wire.writer)) as streams:
-            await server.run_on(*streams)
+        await server.run_on_files(anyio.wrap_file(wire.reader), anyio.wrap_file(wire.writer))
         tasks.cancel_scope.cancel()
     await backend.close()
 
