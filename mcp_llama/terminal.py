@@ -57,6 +57,8 @@ def _lines() -> Iterator[str]:
         print("> ", end="", file=sys.stderr, flush=True)
         try:
             line = input().strip()
+        except UnicodeDecodeError as error:
+            raise _not_text(error) from error
         except (EOFError, KeyboardInterrupt):
             print(file=sys.stderr)
             return
@@ -121,7 +123,11 @@ def _read_stdin() -> str:
     try:
         return sys.stdin.read()
     except UnicodeDecodeError as error:
-        raise RequestError(f"stdin is not valid UTF-8: {error}.") from error
+        raise _not_text(error) from error
+
+
+def _not_text(error: UnicodeDecodeError) -> RequestError:
+    return RequestError(f"stdin is not valid UTF-8: {error}.")
 
 
 def _limits(settings: TextSettings) -> Limits:

@@ -64,9 +64,13 @@ class Scheduler:
         sequence.slot = None
 
     def schedule(self) -> Batch:
-        """One row for each sequence that has caught up, then prompt tokens of those behind, oldest first."""
+        """One row for each sequence that has caught up, then prompt tokens of those behind, oldest first.
+
+        A suspect gets a batch of its own.
+        """
         batch = Batch()
         ready = [sequence for sequence in self.running if sequence.paused_since is None]
+        ready = [sequence for sequence in ready if sequence.is_suspect][:1] or ready
         for sequence in ready:
             if sequence.num_pending_tokens == 1:
                 batch.add(sequence, 1)

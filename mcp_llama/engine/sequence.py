@@ -24,11 +24,15 @@ class Slot:
 
 
 class Sequence:
-    """A request while it runs. `tokens` is prompt plus completion; the first `num_computed_tokens` have their KV."""
+    """A request while it runs.
+
+    `tokens` is prompt plus completion; the first `num_computed_tokens` have their KV. `suspect_tokens` is how far it
+    would have come in a batch that failed.
+    """
 
     __slots__ = (
         "admitted", "cached_tokens", "detokenizer", "first_token", "generation", "num_computed_tokens",
-        "paused_since", "request", "sampler", "slot", "tokens",
+        "paused_since", "request", "sampler", "slot", "suspect_tokens", "tokens",
     )  # fmt: skip
 
     def __init__(self, request: TokenRequest, generation: "Generation") -> None:
@@ -43,11 +47,17 @@ class Sequence:
         self.admitted: float | None = None
         self.first_token: float | None = None
         self.paused_since: float | None = None
+        self.suspect_tokens = 0
 
     @property
     def num_pending_tokens(self) -> int:
         """How many tokens wait to be computed; 1 when the sequence has caught up with its sampling."""
         return len(self.tokens) - self.num_computed_tokens
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether its next rows were in a batch that failed: only alone can it show that the fault is not its own."""
+        return self.num_computed_tokens < self.suspect_tokens
 
     @property
     def completion_tokens(self) -> int:

@@ -55,6 +55,8 @@ class TokenLoop:
         """Move on; returns whether there was anything to compute."""
         self._expire(time.monotonic())
         self._admit()
+        # Whoever has ended need not wait for the decode of the others.
+        self._deliver()
         batch = self._scheduler.schedule()
         if batch.parts:
             self._compute(batch)
@@ -108,8 +110,8 @@ class TokenLoop:
             self._roll_back(batch)
             return
         except DecodeError as error:
+            self._blame(batch, error)
             self._roll_back(batch)
-            self._isolate(batch, error)
             return
         finally:
             self.in_prefill = frozenset()
@@ -120,23 +122,21 @@ class TokenLoop:
             else:
                 self._sample(sequence, row)
 
+    def _blame(self, batch: Batch, error: DecodeError) -> None:
+        """End the sequence of a failed batch, or let several show one by one whose fault it is."""
+        if len(batch.parts) > 1:
+            for sequence, count, _ in batch.parts:
+                sequence.suspect_tokens = sequence.num_computed_tokens + count
+            return
+        logger.error("A request could not be computed: %s", error)
+        failure = EngineError(f"llama.cpp could not compute this request: {error}")
+        self._finish(batch.parts[0][0], "abort", error=failure)
+
     def _roll_back(self, batch: Batch) -> None:
         """Forget what a failed decode may have left in the cache."""
         for sequence, _, _ in batch.parts:
-            assert sequence.slot is not None
-            sequence.num_computed_tokens = self._model.truncate(sequence.slot.id, sequence.num_computed_tokens)
-
-    def _isolate(self, batch: Batch, error: DecodeError) -> None:
-        """Try the sequences of a failed batch one by one, so that only the one at fault ends."""
-        if len(batch.parts) == 1:
-            logger.error("A request could not be computed: %s", error)
-            failure = EngineError(f"llama.cpp could not compute this request: {error}")
-            self._finish(batch.parts[0][0], "abort", error=failure)
-            return
-        for sequence, count, _ in batch.parts:
-            alone = Batch()
-            alone.add(sequence, count)
-            self._compute(alone)
+            if sequence.slot is not None:
+                sequence.num_computed_tokens = self._model.truncate(sequence.slot.id, sequence.num_computed_tokens)
 
     def _sample(self, sequence: Sequence, row: int) -> None:
         assert sequence.sampler is not None

@@ -36,6 +36,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert oldest is waiting[0]
             assert oldest.slot is not None
             assert self.model.slots[oldest.slot.id][:shared] == oldest.tokens[:shared]
+            assert shared < len(oldest.tokens)
             oldest.num_computed_tokens = self.model.truncate(oldest.slot.id, shared)
 
     @rule(token=st.sampled_from(b"ab"))

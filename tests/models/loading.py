@@ -1,6 +1,7 @@
 """A load that a test stops and goes."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import anyio
@@ -29,7 +30,9 @@ class Loading:
         self.calls += 1
         wanted = report(0.5)
         self.at_half.set()
+        patience = time.monotonic() + PATIENCE_S
         while wanted and not self.go_on.wait(0.005):
+            assert time.monotonic() < patience, "nobody ended the load"
             wanted = report(0.5)
         if not wanted and not self.deaf:
             raise ModelLoadError("llama.cpp gave no reason")

@@ -28,9 +28,10 @@ from mcp_llama.server.http import bind, serve_http
 from mcp_llama.server.settings import ServerLimits
 from tests.gate import PATIENCE_S
 from tests.server.client import Connection, Era, connected, task_group, unwrapped
+from tests.server.hands import Hands
 from tests.server.raw import plain_http
 from tests.server.scene import Scene
-from tests.server.stage import Hands, Stage
+from tests.server.stage import Stage
 from tests.server.stdio_fake import CONTROL_SOCKET, SCENE_FILE
 
 ROOT = Path(__file__).parents[2]

@@ -4,16 +4,15 @@ from dataclasses import replace
 from itertools import pairwise
 
 import anyio
-import pytest
 from mcp_types import JSONRPCResponse
 
 from mcp_llama.server.progress import PHASE_KEY
 from mcp_llama.server.results import TIMINGS_KEY
 from mcp_llama.server.settings import ServerLimits
 from tests.gate import PATIENCE_S
-from tests.server.client import ToolCall, task_group, text_of
+from tests.server.client import Era, ToolCall, task_group, text_of
 from tests.server.scene import SPEECH, Scene, split_bytes
-from tests.server.serving import Door, every_door, opened
+from tests.server.serving import Door, every_door, every_era, opened
 
 SPEAK = {"prompt": "Speak", "max_tokens": 300, "seed": 7}
 TOTAL = len("Speak") + 1 + 300
@@ -46,23 +45,21 @@ def check_contract(call: ToolCall, text: str, total: int) -> None:
 
 
 @every_door
-@pytest.mark.parametrize("size", [1, 7], ids=["a byte a token", "seven bytes a token"])
-async def test_joined_messages_are_the_text_of_the_result(door: Door, size: int) -> None:
-    tokens = split_bytes(SPEECH, size)
-    async with opened(door, replace(SCENE, scripts={"Speak": tokens})) as server:
+async def test_joined_messages_are_the_text_of_the_result(door: Door) -> None:
+    async with opened(door, SCENE) as server:
         call = await server.client.call("generate", SPEAK)
     check_contract(call, SPEECH, TOTAL)
     assert call.result.structured_content == {
         "text": SPEECH,
         "finish_reason": "stop",
         "model": "fake",
-        "usage": {"prompt_tokens": 6, "completion_tokens": len(tokens)},
+        "usage": {"prompt_tokens": 6, "completion_tokens": len(SPEECH.encode())},
     }
 
 
 @every_door
 async def test_chat_streams_under_the_same_contract(door: Door) -> None:
-    async with opened(door, Scene(scripts={"<user>Speak\n<assistant>": split_bytes(SPEECH, 2)})) as server:
+    async with opened(door, Scene(scripts={"<user>Speak\n<assistant>": split_bytes(SPEECH, 7)})) as server:
         messages = [{"role": "user", "content": "Speak"}]
         call = await server.client.call("chat", {"messages": messages, "max_tokens": 200})
     check_contract(call, SPEECH, total=len("<user>Speak\n<assistant>") + 1 + 200)
@@ -103,17 +100,17 @@ async def test_the_first_notification_comes_before_anything_is_computed(door: Do
     check_contract(call, SPEECH, TOTAL)
 
 
-@every_door
-async def test_a_loaded_model_is_never_said_to_load(door: Door) -> None:
-    async with opened(door, SCENE) as server:
+@every_era
+async def test_a_loaded_model_is_never_said_to_load(era: Era) -> None:
+    async with opened(Door("http", era), SCENE) as server:
         await server.client.call("generate", {"prompt": "first", "max_tokens": 1})
         call = await server.client.call("generate", SPEAK)
     assert set(phases_of(call)) <= {"queue", "prefill", "decode"}
 
 
-@every_door
-async def test_result_carries_the_timings_beside_what_the_agent_reads(door: Door) -> None:
-    async with opened(door, SCENE) as server:
+@every_era
+async def test_result_carries_the_timings_beside_what_the_agent_reads(era: Era) -> None:
+    async with opened(Door("http", era), SCENE) as server:
         call = await server.client.call("generate", SPEAK)
         again = await server.client.call("generate", {**SPEAK, "max_tokens": 299})
     assert call.result.meta is not None

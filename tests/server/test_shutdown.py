@@ -17,48 +17,13 @@ import sse_starlette.sse
 
 from tests.gate import PATIENCE_S
 from tests.server.client import Era, task_group
-from tests.server.raw import Message, events, raw_http, raw_sse, tool_call
-from tests.server.raw_stdio import raw_stdio
+from tests.server.heard import ENDLESS, PROMISED_S, Heard, every_signal
+from tests.server.raw import events, raw_http, raw_sse, tool_call
 from tests.server.scene import Scene
-from tests.server.serving import ROOT, Control, every_era, in_process, staged
+from tests.server.serving import ROOT, every_era, in_process, staged
 
-PROMISED_S = 5.0
 STATUS = {signal.SIGTERM: 0, signal.SIGINT: 130}
-ENDLESS = {"max_tokens": 1900, "max_time_s": 60, "sampling": {"ignore_eos": True}}
-OpenCall = Callable[[str, Era, str, "Heard"], Coroutine[Any, Any, None]]
-every_signal = pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT], ids=lambda sig: sig.name)
-
-
-class Heard:
-    """What one open call has heard."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.began = anyio.Event()
-        """A message came."""
-        self.spoke = anyio.Event()
-        """Text came."""
-
-    def add(self, message: Message) -> None:
-        """A message came."""
-        self.messages.append(message)
-        self.began.set()
-        if self.text:
-            self.spoke.set()
-
-    @property
-    def text(self) -> str:
-        """The text of all notifications, joined."""
-        return "".join(message.get("params", {}).get("message", "") for message in self.messages)
-
-    def check(self) -> None:
-        """The call ended with all that was sent before, and said that it was cut short."""
-        assert self.messages, "nothing was heard"
-        assert "result" in self.messages[-1], "the call has no result"
-        result = self.messages[-1]["result"]
-        assert not result.get("isError"), result
-        assert result["structuredContent"]["finish_reason"] == "abort"
-        assert result["structuredContent"]["text"] == self.text
+OpenCall = Callable[[str, Era, str, Heard], Coroutine[Any, Any, None]]
 
 
 class RealServer:
@@ -189,54 +154,3 @@ async def test_a_call_that_waits_for_the_model_is_told_of_the_shutdown(era: Era)
     result = heard.messages[-1]["result"]
     assert result["isError"]
     assert result["content"][0]["text"] == "Loading fake was stopped: the server is shutting down."
-
-
-@every_signal
-@every_era
-async def test_a_stdio_server_answers_its_open_call_and_ends_though_stdin_stays_open(
-    era: Era, sig: signal.Signals
-) -> None:
-    heard = Heard()
-    async with raw_stdio(era) as client:
-        await client.send(tool_call(era, 1, "generate", {**ENDLESS, "prompt": "Once upon a time"}))
-        with anyio.fail_after(30):
-            while not heard.text:
-                heard.add(await client.receive())
-        client.process.send_signal(sig)
-        with anyio.fail_after(PROMISED_S):
-            for message in await client.receive_rest():
-                heard.add(message)
-            assert await client.ended(PROMISED_S) == 0
-    heard.check()
-
-
-@every_signal
-@every_era
-async def test_a_stdio_server_answers_all_of_many_calls_at_a_signal(era: Era, sig: signal.Signals) -> None:
-    calls = [Heard() for _ in range(8)]
-    scene = Scene(scripts={None: ["word ".ljust(2000, ".")] * 900}, n_slots=6)
-    with Control(scene) as control:
-        async with raw_stdio(era, control.command, read_ahead=2**16) as client:
-            await control.hands.shut()
-            for number in range(8):
-                arguments = {"prompt": f"call {number}", "max_tokens": 900}
-                await client.send(tool_call(era, number + 1, "generate", arguments))
-            await control.hands.made(8)
-            await control.hands.advance_until(lambda rows: list(rows.values()) == [1] * 6)
-            client.process.send_signal(sig)
-            for message in await client.receive_rest():
-                call_id: int = message.get("id") or message.get("params", {}).get("progressToken", 0)
-                if call_id:
-                    calls[call_id - 1].add(message)
-            assert await client.ended(PROMISED_S) == 0
-    for heard in calls:
-        heard.check()
-
-
-@every_signal
-@pytest.mark.parametrize("loading", [True, False], ids=["loading", "idle"])
-async def test_a_stdio_server_without_calls_ends_at_a_signal(sig: signal.Signals, loading: bool) -> None:
-    with Control(Scene(holds_load=loading)) as control:
-        async with raw_stdio("legacy", control.command) as client:
-            client.process.send_signal(sig)
-            assert await client.ended(PROMISED_S) == 0

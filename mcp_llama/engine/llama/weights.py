@@ -6,7 +6,6 @@
 import ctypes
 import logging
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -16,8 +15,9 @@ import psutil
 
 from mcp_llama.engine.llama.library import clear_errors, last_error, start_library
 from mcp_llama.engine.llama.options import ModelOptions
+from mcp_llama.engine.llama.readers import Readers
 from mcp_llama.engine.sampling import SamplingParams
-from mcp_llama.errors import EngineError, ModelLoadError, RequestError
+from mcp_llama.errors import ModelLoadError, RequestError
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +62,7 @@ class Weights:
         self.default_sampling = SamplingParams().override(recommended_sampling(self.metadata))
         self._eog = frozenset(t for t in range(self.n_vocab) if lib.llama_vocab_is_eog(self._vocab, t))
         self._pieces: dict[int, bytes] = {}
-        self._open = threading.Lock()
-        self._closed = False
+        self._readers = Readers()
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """The tokens of `text`, with the model's own leading tokens if `add_special`.
@@ -74,9 +73,7 @@ class Weights:
         raw = text.encode("utf-8", "replace")
         capacity = len(raw) + 8
         tokens = (lib.llama_token * capacity)()
-        with self._open:
-            if self._closed:
-                raise EngineError("The model has been closed.")
+        with self._readers.reading():
             count = lib.llama_tokenize(self._vocab, raw, len(raw), tokens, capacity, add_special, parse_special)
         assert count >= 0, "a token is at least one byte long"
         return tokens[:count]
@@ -94,9 +91,8 @@ class Weights:
 
     def close(self) -> None:
         """Free the weights, once nobody reads them any more."""
-        with self._open:
-            self._closed = True
-            lib.llama_model_free(self._weights)
+        self._readers.close()
+        lib.llama_model_free(self._weights)
 
     def _special_text(self, token: int) -> str:
         return "" if token < 0 else self._read_piece(token, special=True).decode("utf-8", "replace")

@@ -1,4 +1,3 @@
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -48,18 +47,15 @@ def test_a_lone_surrogate_does_not_break_the_tokenizer(model: LlamaModel) -> Non
 
 
 def test_a_long_text_does_not_hold_up_short_ones(model: LlamaModel) -> None:
-    def tokenize(text: str) -> float:
-        """Seconds that it took."""
-        begun = time.monotonic()
-        model.tokenize(text, add_special=False, parse_special=False)
-        return time.monotonic() - begun
-
     with ThreadPoolExecutor(1) as executor:
-        long = executor.submit(tokenize, "a text of no importance " * 50_000)
-        longest_wait = 0.0
+        text = "a text of no importance " * 50_000
+        long = executor.submit(model.tokenize, text, add_special=False, parse_special=False)
+        short_ones = 0
         while not long.done():
-            longest_wait = max(longest_wait, tokenize("short"))
-    assert longest_wait < long.result() / 2
+            model.tokenize("short", add_special=False, parse_special=False)
+            short_ones += 1
+    # One may begin before the long text does, and one end after it.
+    assert short_ones > 2
 
 
 def test_control_tokens_are_parsed_on_request_and_have_no_bytes(model: LlamaModel) -> None:
