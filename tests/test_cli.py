@@ -63,7 +63,7 @@ def test_an_unknown_command_is_named_with_the_nearest(
     [
         (("generate", "hi", "--temprature", "1"), "--temprature", "--temperature"),
         (("serve", "--prot=80"), "--prot", "--port"),
-        (("generate", "hi", "--temp", "1"), "--temp", "--temperature"),
+        (("generate", "hi", "--temperatur", "1"), "--temperatur", "--temperature"),
         (("chat", "hi", "--n_ctx", "64"), "--n_ctx", "--n-ctx"),
     ],
 )

@@ -143,8 +143,9 @@ def _checked_breakers(value: object) -> tuple[str, ...]:
 
 
 def _is_text(value: object) -> bool:
-    """A string that is not empty and has no lone surrogates, which UTF-8 cannot say."""
-    return isinstance(value, str) and bool(value) and not any("\ud800" <= char <= "\udfff" for char in value)
+    """A string that is not empty and has neither lone surrogates, which UTF-8 cannot say, nor NUL, which C cannot."""
+    bad = isinstance(value, str) and any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value)
+    return isinstance(value, str) and bool(value) and not bad
 
 
 def _bound(bound: float) -> str:

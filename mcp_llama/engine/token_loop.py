@@ -137,6 +137,7 @@ class TokenLoop:
         for sequence, _, _ in batch.parts:
             if sequence.slot is not None:
                 sequence.num_computed_tokens = self._model.truncate(sequence.slot.id, sequence.num_computed_tokens)
+                sequence.cached_tokens = min(sequence.cached_tokens, sequence.num_computed_tokens)
 
     def _sample(self, sequence: Sequence, row: int) -> None:
         assert sequence.sampler is not None

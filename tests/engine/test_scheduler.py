@@ -70,6 +70,24 @@ def test_a_paused_sequence_gets_no_rows_and_keeps_its_slot() -> None:
     assert shares(scheduled.schedule()) == [(a, 2), (b, 2)]
 
 
+def test_suspects_get_batches_of_their_own_until_they_have_passed_their_suspect_tokens() -> None:
+    a, b, c = sequence("aaa"), sequence("bbbbb"), sequence("ccc")
+    scheduled = scheduler(a, b, c)
+    b.suspect_tokens, c.suspect_tokens = 5, 2
+    assert shares(scheduled.schedule()) == [(b, 5)]
+    b.num_computed_tokens = 5
+    assert shares(scheduled.schedule()) == [(c, 3)]
+    c.num_computed_tokens = 2
+    assert shares(scheduled.schedule()) == [(c, 1), (a, 3)]
+
+
+def test_a_paused_suspect_does_not_hold_up_the_others() -> None:
+    a, b = sequence("aaa"), sequence("bbb")
+    scheduled = scheduler(a, b)
+    b.suspect_tokens, b.paused_since = 3, 1.0
+    assert shares(scheduled.schedule()) == [(a, 3)]
+
+
 def test_nothing_to_run_gives_an_empty_batch() -> None:
     assert not scheduler().schedule().parts
 

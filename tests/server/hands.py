@@ -63,6 +63,10 @@ class Hands:
         """Wait until no call waits for the model."""
         await self._ask("deserted")
 
+    async def closed(self) -> None:
+        """Wait until the model is freed, which is the last thing that a server does."""
+        await self._ask("closed")
+
     async def advance_until(self, wanted: Callable[[dict[int, int]], bool]) -> None:
         """Let decodes go, one by one, until one is held whose rows by slot are as wanted."""
         with anyio.fail_after(PATIENCE_S):

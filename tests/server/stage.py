@@ -86,6 +86,8 @@ class Stage:
         self.scene = scene
         self.model: FakeModel = scene.model()
         self.backend = WatchedBackend(self)
+        self._close_model = self.model.close
+        self.model.close = self._note_close
         self._changed = threading.Condition()
         self._ends: list[End] = []
         self._made = 0
@@ -183,6 +185,16 @@ class Stage:
         """Wait until no call waits for the model."""
         with self._changed:
             assert self._changed.wait_for(lambda: not self._waiters, PATIENCE_S), f"{self._waiters} calls still wait"
+
+    def closed(self) -> None:
+        """Wait until the model is freed, which is the last thing that a server does."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.model.closed, PATIENCE_S), "the model is still there"
+
+    def _note_close(self) -> None:
+        with self._changed:
+            self._close_model()
+            self._changed.notify_all()
 
     def note_waiters(self, change: int) -> None:
         """A call waits for the model, or no longer."""

@@ -1,5 +1,6 @@
 """Clients that stay connected and stop reading."""
 
+import signal
 import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,6 +14,7 @@ from mcp_llama.server.settings import ServerLimits
 from tests.gate import PATIENCE_S
 from tests.server.client import Era
 from tests.server.hands import Hands
+from tests.server.heard import PROMISED_S
 from tests.server.raw import Message, events, raw_http, raw_sse, tool_call
 from tests.server.raw_stdio import raw_stdio
 from tests.server.scene import Scene
@@ -135,6 +137,17 @@ async def test_a_stalled_client_that_hangs_up_frees_its_slot(stalled: Stalled, e
         await check_aborted(in_process(stage))
 
 
+@every_era
+@over_both
+async def test_a_stalled_client_does_not_keep_the_server_from_ending(stalled: Stalled, era: Era) -> None:
+    async with staged(scene(30, 30)) as (stage, url), stalled(url, era):
+        await in_process(stage).made(1)
+        await in_process(stage).quiet()
+        signal.raise_signal(signal.SIGTERM)
+        with anyio.fail_after(PROMISED_S):
+            await in_process(stage).closed()
+
+
 async def check_aborted(stage: Hands) -> None:
     """The stalled call ends early and leaves its slot."""
     with anyio.fail_after(PATIENCE_S):
@@ -152,7 +165,7 @@ async def test_a_stalled_stdio_client_is_aborted_and_can_still_end_the_server(er
             await client.send(tool_call(era, 1, "generate", STALL))
             await check_aborted(control.hands)
             client.close_stdin()
-            assert await client.ended(5) == 0
+            assert await client.ended(PROMISED_S) == 0
 
 
 async def test_a_stdio_client_that_is_stalled_in_the_middle_of_a_call_can_end_the_server() -> None:
@@ -162,4 +175,4 @@ async def test_a_stdio_client_that_is_stalled_in_the_middle_of_a_call_can_end_th
             await control.hands.made(1)
             await control.hands.quiet()
             client.close_stdin()
-            assert await client.ended(5) == 0
+            assert await client.ended(PROMISED_S) == 0

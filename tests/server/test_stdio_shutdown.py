@@ -76,3 +76,14 @@ async def test_a_stdio_server_without_calls_ends_at_a_signal(sig: signal.Signals
         async with raw_stdio("legacy", control.command) as client:
             client.process.send_signal(sig)
             assert await client.ended(PROMISED_S) == 0
+
+
+@every_signal
+async def test_a_stdio_client_that_does_not_read_cannot_keep_the_server_from_ending(sig: signal.Signals) -> None:
+    with Control(Scene(scripts={None: ["word ".ljust(2000, ".")] * 900})) as control:
+        async with raw_stdio("modern", control.command, read_ahead=4096) as client:
+            await client.send(tool_call("modern", 1, "generate", {"prompt": "x", "max_tokens": 900}))
+            await control.hands.made(1)
+            await control.hands.quiet()
+            client.process.send_signal(sig)
+            assert await client.ended(PROMISED_S) == 0

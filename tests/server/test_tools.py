@@ -179,3 +179,9 @@ async def test_an_interval_merges_the_messages_and_loses_none() -> None:
     first, last = call.notifications
     assert "message" not in first
     assert last["message"] == call.text == SPEECH
+
+
+async def test_a_call_that_names_no_max_tokens_fits_a_small_context() -> None:
+    async with opened(PLAIN_DOOR, Scene(scripts={None: "x" * 900}, n_ctx=256)) as server:
+        call = await server.client.call("generate", {"prompt": "x"})
+    assert set(call.text) == {"x"}
