@@ -6,14 +6,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 FinishReason = Literal["stop", "length", "time", "tool_calls", "abort"]
+DEFAULT_MAX_TOKENS = 512
+
 Role = Literal["system", "user", "assistant"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Where a generation ends. `max_time_s` counts from the request's arrival; None means no limit."""
+    """Where a generation ends.
 
-    max_tokens: int = 512
+    `max_tokens` None means DEFAULT_MAX_TOKENS, or what the context has left. `max_time_s` counts from the request's
+    arrival; None means no limit.
+    """
+
+    max_tokens: int | None = None
     max_time_s: float | None = None
     stop: tuple[str, ...] = ()
 

@@ -122,7 +122,9 @@ class DoctorSettings(ModelSettings):
 class TextSettings(ModelSettings):
     """Options of the commands that answer on the terminal."""
 
-    max_tokens: int = Field(512, ge=1, description="tokens to generate at most")
+    max_tokens: int | None = Field(
+        None, ge=1, description="tokens to generate at most; default: 512, or what the context has left"
+    )
     temperature: float | None = Field(None, ge=0, description="0 for the most likely token; default: the model's own")
     top_p: float | None = Field(None, ge=0, le=1, description="nucleus sampling; default: the model's own")
     seed: int | None = Field(None, ge=0, description="makes the answer repeatable; default: random")
@@ -200,14 +202,15 @@ def _known_options() -> frozenset[str]:
 def _check_environment() -> None:
     known = {f"{ENV_PREFIX}{name.upper()}" for name in {*_known_options(), "config"}}
     for name in os.environ:
-        if name.startswith(ENV_PREFIX) and name not in known:
+        # On some systems, and for pydantic-settings on all, the case of a variable does not count.
+        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
             raise ConfigError(str(UnknownNameError("environment variable", name, known)))
 
 
 def _toml_path(given: object) -> Path | None:
     """The file that a flag or the environment names, or else the user's own if there is one."""
     named = given or os.environ.get(f"{ENV_PREFIX}CONFIG")
-    if named is None:
+    if not named:
         path = user_config_path("mcp-llama") / "config.toml"
         return path if path.is_file() else None
     path = Path(str(named)).expanduser()

@@ -23,9 +23,14 @@ _INTERRUPTED = 130
 def run_generate(backend: Backend, settings: GenerateSettings) -> int:
     """Print one completion; returns the exit status."""
     prompt = _read_stdin() if settings.prompt == "-" else settings.prompt
-    request = GenerateRequest(prompt=prompt, limits=_limits(settings), sampling=_sampling(settings))
+
+    limits, sampling = _limits(settings), _sampling(settings)
+
+    def prepare() -> Awaitable[Generation]:
+        return backend.generate(GenerateRequest(prompt=prompt, limits=limits, sampling=sampling))
+
     with _session(backend) as runner:
-        result = runner.run(_answer(backend, lambda: backend.generate(request)))
+        result = runner.run(_answer(backend, prepare))
     return _INTERRUPTED if result.finish_reason == "abort" else 0
 
 
@@ -38,7 +43,12 @@ def run_chat(backend: Backend, settings: ChatSettings) -> int:
             return _INTERRUPTED if result.finish_reason == "abort" else 0
         print("Ctrl-C stops an answer, Ctrl-D ends the conversation.", file=sys.stderr)
         for line in _lines():
-            _turn(runner, backend, settings, messages, line)
+            try:
+                _turn(runner, backend, settings, messages, line)
+            except RequestError as error:
+                # This question could not be put; another one may.
+                print(f"mcp-llama: {error}", file=sys.stderr)
+                messages.pop()
     return 0
 
 
@@ -46,8 +56,13 @@ def _turn(
     runner: asyncio.Runner, backend: Backend, settings: ChatSettings, messages: list[Message], question: str
 ) -> Result:
     messages.append(Message(role="user", content=question))
-    request = ChatRequest(messages=tuple(messages), limits=_limits(settings), sampling=_sampling(settings))
-    result = runner.run(_answer(backend, lambda: backend.chat(request)))
+
+    limits, sampling = _limits(settings), _sampling(settings)
+
+    def prepare() -> Awaitable[Generation]:
+        return backend.chat(ChatRequest(messages=tuple(messages), limits=limits, sampling=sampling))
+
+    result = runner.run(_answer(backend, prepare))
     messages.append(Message(role="assistant", content=result.text))
     return result
 

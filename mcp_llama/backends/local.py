@@ -6,7 +6,7 @@ from functools import partial
 
 import anyio.to_thread
 
-from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, ModelStatus
+from mcp_llama.api import DEFAULT_MAX_TOKENS, ChatRequest, GenerateRequest, Limits, Message, ModelStatus
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.sampling import MAX_SEED
@@ -80,7 +80,8 @@ async def _tokenize(loaded: LoadedModel, text: str, *, add_special: bool) -> Seq
 
 
 async def _tokenize_chat(loaded: LoadedModel, messages: Sequence[Message]) -> Sequence[int]:
-    prompt = loaded.chat_template.render(messages)
+    # A template is a program out of the model's file, and may take its time.
+    prompt = await anyio.to_thread.run_sync(loaded.chat_template.render, messages)
     # Most templates write the leading token themselves; a second one would change the answer.
     add_special = not (loaded.model.bos_text and prompt.startswith(loaded.model.bos_text))
     return await _tokenize(loaded, prompt, add_special=add_special)
@@ -93,13 +94,17 @@ def _generation(
     return loaded.engine.generate(
         TokenRequest(
             prompt=tuple(tokens),
-            max_tokens=limits.max_tokens,
+            max_tokens=_max_tokens(limits, loaded.engine.n_ctx - len(tokens)),
             sampling=sampling,
             stop=_checked_stop(limits.stop),
             arrival=arrival,
             deadline=_deadline(limits, arrival),
         )
     )
+
+
+def _max_tokens(limits: Limits, room: int) -> int:
+    return max(1, min(DEFAULT_MAX_TOKENS, room)) if limits.max_tokens is None else limits.max_tokens
 
 
 def _with_seed(options: Mapping[str, object]) -> dict[str, object]:

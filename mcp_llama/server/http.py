@@ -37,8 +37,9 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
+        flag = "--host" if isinstance(error, socket.gaierror) else "--port"
         raise ConfigError(
-            f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --port."
+            f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with {flag}."
         ) from error
     return listener
 
@@ -79,12 +80,8 @@ async def serve_http(
     app: Starlette, backend: Backend, mcp: LlamaServer, listener: socket.socket, on_started: Callable[[], None]
 ) -> None:
     """Serve until SIGINT or SIGTERM; `on_started` is called once clients can connect and signals are heard."""
-    # uvicorn raises the signal again when it is done; by then there is nothing left to end.
-    signal.signal(signal.SIGTERM, _ignore)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_S)
     server = _Server(config, backend, mcp, on_started)
+    # uvicorn listens only later, and raises the signal again when it is done, which then changes nothing any more.
+    signal.signal(signal.SIGTERM, server.handle_exit)
     await server.serve(sockets=[listener])
-
-
-def _ignore(signum: int, frame: FrameType | None) -> None:
-    del signum, frame

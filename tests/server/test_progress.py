@@ -87,7 +87,7 @@ async def test_phases_are_told_in_their_order_and_the_prompt_advances_by_chunks(
 
 @every_door
 async def test_the_first_notification_comes_before_anything_is_computed(door: Door) -> None:
-    async with opened(door, SCENE) as server:
+    async with opened(door, replace(SCENE, server=ServerLimits(heartbeat_s=3600))) as server:
         await server.stage.shut()
         call = server.client.tool_call("generate", SPEAK)
         async with task_group() as tasks:
@@ -186,3 +186,19 @@ async def test_a_long_pause_between_tokens_is_bridged_without_a_message(door: Do
             assert 7 < progress_of(call)[-1] < 8
             await server.stage.open()
     check_contract(call, SPEECH, TOTAL)
+
+
+@every_era
+async def test_text_that_was_held_back_for_a_stop_string_is_told_at_the_end(era: Era) -> None:
+    async with opened(Door("http", era), Scene(scripts={"Speak": split_bytes("The EN", 1)})) as server:
+        await server.stage.shut()
+        call = server.client.tool_call("generate", {**SPEAK, "stop": ["END"]})
+        async with task_group() as tasks:
+            tasks.start_soon(call.run)
+            for computed in range(7, 7 + len("The EN")):
+                await server.stage.held()
+                await server.stage.step()
+                await call.heard(lambda news, least=computed: bool(news) and news[-1]["progress"] >= least)
+            await server.stage.open()
+    check_contract(call, "The EN", TOTAL)
+    assert call.notifications[-1]["message"] == "EN"

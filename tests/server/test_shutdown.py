@@ -144,6 +144,17 @@ async def test_a_silent_call_is_answered_at_the_shutdown(era: Era) -> None:
     assert answer["result"]["structuredContent"]["finish_reason"] == "abort"
 
 
+async def test_a_decode_that_cannot_be_aborted_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse_starlette.sse, "anyio", Hasty())
+    heard = Heard()
+    async with staged(Scene(n_ctx=2048, decode_delay=0.4)) as (stage, url), task_group() as tasks:
+        stage.model.abort = _do_nothing
+        tasks.start_soon(call_over_http, url, "legacy", "slow", heard)
+        await heard.spoke.wait()
+        signal.raise_signal(signal.SIGTERM)
+    heard.check()
+
+
 @every_era
 async def test_a_call_that_waits_for_the_model_is_told_of_the_shutdown(era: Era) -> None:
     heard = Heard()
@@ -154,3 +165,7 @@ async def test_a_call_that_waits_for_the_model_is_told_of_the_shutdown(era: Era)
     result = heard.messages[-1]["result"]
     assert result["isError"]
     assert result["content"][0]["text"] == "Loading fake was stopped: the server is shutting down."
+
+
+def _do_nothing() -> None:
+    pass

@@ -6,7 +6,6 @@
 import ctypes
 import functools
 import logging
-from collections import deque
 from pathlib import Path
 
 import llama_cpp.llama_cpp as lib
@@ -15,7 +14,7 @@ logger = logging.getLogger("llama.cpp")
 
 _ERROR = 4
 
-_errors: deque[str] = deque(maxlen=1)
+_errors: list[str] = []
 
 
 @functools.cache
@@ -26,13 +25,13 @@ def start_library() -> None:
 
 
 def clear_errors() -> None:
-    """Forget what `last_error` would tell."""
+    """Forget what `first_error` would tell."""
     _errors.clear()
 
 
-def last_error() -> str:
-    """The last error that llama.cpp logged since `clear_errors`."""
-    return _errors[-1] if _errors else "no reason given"
+def first_error() -> str:
+    """The first error that llama.cpp logged since `clear_errors`; those that follow only say where it led."""
+    return _errors[0] if _errors else "no reason given"
 
 
 def system_info() -> str:
@@ -49,7 +48,7 @@ def library_folder() -> Path:
 @lib.llama_log_callback
 def _log(level: int, text: bytes, _: object) -> None:
     line = text.decode("utf-8", "replace").strip()
-    if level == _ERROR:
+    if level == _ERROR and not _errors:
         _errors.append(line)
     # Even its errors are for debugging only: an aborted decode is one, and a real one comes back as an exception.
     if line:

@@ -13,7 +13,7 @@ import llama_cpp.llama_cpp as lib
 import psutil
 
 from mcp_llama.engine.llama.batch import LlamaBatch
-from mcp_llama.engine.llama.library import last_error
+from mcp_llama.engine.llama.library import first_error
 from mcp_llama.engine.llama.options import ModelOptions
 from mcp_llama.engine.llama.sampler import LlamaSampler
 from mcp_llama.engine.llama.weights import Weights
@@ -169,5 +169,5 @@ class LlamaModel(Weights):
         params.no_perf = True
         context = lib.llama_init_from_model(self._weights, params)
         if not context:
-            raise ModelLoadError(f"llama.cpp could not make a context: {last_error()}")
+            raise ModelLoadError(f"llama.cpp could not make a context: {first_error()}")
         return context

@@ -13,7 +13,7 @@ from typing import cast
 import llama_cpp.llama_cpp as lib
 import psutil
 
-from mcp_llama.engine.llama.library import clear_errors, last_error, start_library
+from mcp_llama.engine.llama.library import clear_errors, first_error, start_library
 from mcp_llama.engine.llama.options import ModelOptions
 from mcp_llama.engine.llama.readers import Readers
 from mcp_llama.engine.sampling import SamplingParams
@@ -166,7 +166,7 @@ def _load(path: Path, options: ModelOptions, on_progress: Callable[[float], bool
     params.progress_callback = lib.llama_progress_callback(report)
     weights = lib.llama_model_load_from_file(os.fsencode(path), params)
     if not weights:
-        raise ModelLoadError(f"{path} could not be loaded: {last_error()}. The file may be incomplete.")
+        raise ModelLoadError(f"{path} could not be loaded: {first_error()}. The file may be incomplete.")
     return weights
 
 
