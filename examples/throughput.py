@@ -86,7 +86,7 @@ async def call(port: int, request_id: int, prompt: str, tokens: int) -> int:
     )
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
     writer.write(head.encode() + body)
-    events = [line async for line in reader if line.startswith(b"data: ")]
+    events = [line for line in (await reader.read()).split(b"\r\n") if line.startswith(b"data: ")]
     writer.close()
     await writer.wait_closed()
     result = json.loads(events[-1].removeprefix(b"data: "))["result"]

@@ -123,7 +123,7 @@ class Crowd:
     async def _cancel(self, connection: Connection, call: ToolCall, after: int) -> None:
         async with task_group() as tasks:
             tasks.start_soon(call.run)
-            with anyio.move_on_after(0.001 * after):
+            with anyio.move_on_after(0.3 * self._chance.random()):
                 await connection.record.wait(lambda: len(call.answers) > after)
             call.scope.cancel()
         self.cancelled += 1
