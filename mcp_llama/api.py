@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 FinishReason = Literal["stop", "length", "time", "tool_calls", "abort"]
-DEFAULT_MAX_TOKENS = 512
-
 Role = Literal["system", "user", "assistant"]
 
 
@@ -15,11 +13,12 @@ Role = Literal["system", "user", "assistant"]
 class Limits:
     """Where a generation ends.
 
-    `max_tokens` None means DEFAULT_MAX_TOKENS, or what the context has left. `max_time_s` counts from the request's
-    arrival; None means no limit.
+    `max_tokens` None means `default_max_tokens`, or less if the context has less left. `max_time_s` counts from the
+    request's arrival; None means no limit.
     """
 
     max_tokens: int | None = None
+    default_max_tokens: int = 512
     max_time_s: float | None = None
     stop: tuple[str, ...] = ()
 

@@ -35,4 +35,4 @@ def test_each_request_arrives_when_it_is_made() -> None:
 
 
 def test_limits_without_a_time_have_no_end_in_time() -> None:
-    assert Limits() == Limits(max_tokens=None, max_time_s=None, stop=())
+    assert Limits() == Limits(max_tokens=None, default_max_tokens=512, max_time_s=None, stop=())

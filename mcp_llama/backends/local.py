@@ -6,7 +6,7 @@ from functools import partial
 
 import anyio.to_thread
 
-from mcp_llama.api import DEFAULT_MAX_TOKENS, ChatRequest, GenerateRequest, Limits, Message, ModelStatus
+from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, ModelStatus
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.sampling import MAX_SEED
@@ -104,7 +104,7 @@ def _generation(
 
 
 def _max_tokens(limits: Limits, room: int) -> int:
-    return max(1, min(DEFAULT_MAX_TOKENS, room)) if limits.max_tokens is None else limits.max_tokens
+    return max(1, min(limits.default_max_tokens, room)) if limits.max_tokens is None else limits.max_tokens
 
 
 def _with_seed(options: Mapping[str, object]) -> dict[str, object]:

@@ -1,15 +1,17 @@
 """MCP over stdin and stdout, with nothing else ever on stdout."""
 
 import io
+import json
 import os
 import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp_types import RequestId
 from typing_extensions import Buffer
 
 from mcp_llama.backends.backend import Backend
@@ -30,21 +32,24 @@ class Wire:
 
 
 class WireWriter(io.TextIOWrapper):
-    """Counts the responses among the messages that have left."""
+    """Keeps the ids of requests that wait for a response: the server adds them, responses that left remove them."""
 
-    responses = 0
-    _unflushed = 0
+    def __init__(self, buffer: BinaryIO) -> None:
+        super().__init__(buffer, encoding="utf-8")
+        self.unanswered: set[RequestId] = set()
+        self._unflushed: list[RequestId] = []
 
     def write(self, text: str, /) -> int:
         """Take one message."""
-        self._unflushed += text.startswith(_RESPONSE)
+        if text.startswith(_RESPONSE):
+            self._unflushed.append(json.loads(text)["id"])
         return super().write(text)
 
     def flush(self) -> None:
         """Send what was written."""
         super().flush()
-        self.responses += self._unflushed
-        self._unflushed = 0
+        self.unanswered.difference_update(self._unflushed)
+        self._unflushed.clear()
 
 
 def claim_stdio() -> Wire:
@@ -55,45 +60,44 @@ def claim_stdio() -> Wire:
     os.close(null)
     os.dup2(2, 1)
     reader = io.TextIOWrapper(io.BufferedReader(_WatchedInput(wire_in, _exit_soon)), encoding="utf-8", errors="replace")
-    writer = WireWriter(os.fdopen(wire_out, "wb"), encoding="utf-8")
+    writer = WireWriter(os.fdopen(wire_out, "wb"))
     return Wire(reader, writer)
 
 
 async def serve_stdio(server: LlamaServer, backend: Backend, wire: Wire) -> None:
     """Serve until stdin ends, or SIGINT or SIGTERM comes. Never returns after a signal: it ends the process."""
     backend.start()
-    requests = _Requests()
-    server.middleware.append(requests)
+    server.middleware.append(_Requests(wire.writer.unanswered))
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_end_on_signal, backend, requests, wire.writer)
+        tasks.start_soon(_end_on_signal, backend, wire.writer)
         await server.run_on_files(anyio.wrap_file(wire.reader), anyio.wrap_file(wire.writer))
         tasks.cancel_scope.cancel()
     await backend.close()
 
 
 class _Requests:
-    """Middleware that counts the requests that will be answered."""
+    """Middleware that notes which requests will be answered; the cancelled ones will not."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, unanswered: set[RequestId]) -> None:
+        self._unanswered = unanswered
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         if ctx.request_id is None:
             return await call_next(ctx)
-        self.count += 1
+        self._unanswered.add(ctx.request_id)
         try:
             return await call_next(ctx)
         except anyio.get_cancelled_exc_class():
-            self.count -= 1
+            self._unanswered.discard(ctx.request_id)
             raise
 
 
-async def _end_on_signal(backend: Backend, requests: _Requests, writer: WireWriter) -> None:
+async def _end_on_signal(backend: Backend, writer: WireWriter) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
             backend.stop()
             with anyio.move_on_after(_ANSWER_S):
-                while writer.responses < requests.count:  # noqa: ASYNC110 - a worker thread counts
+                while writer.unanswered:  # noqa: ASYNC110 - a worker thread removes them
                     await anyio.sleep(_POLL_S)
             await backend.close()
             # The thread that reads stdin is in a system call that nothing but input ends.

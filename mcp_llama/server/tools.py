@@ -32,6 +32,7 @@ _SAMPLING = (
     "repeat_penalty, repeat_last_n, presence_penalty, frequency_penalty, logit_bias, ignore_eos."
 )
 
+MaxTokens = Annotated[int | None, Field(ge=1), WithJsonSchema({"type": "integer", "minimum": 1})]
 MaxTimeS = Annotated[float, Field(gt=0, le=86_400, description="End after this time with the text so far.")]
 Temperature = Annotated[float | None, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100})]
 TopP = Annotated[float | None, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})]
@@ -60,12 +61,12 @@ class TextTools:
 
     def tools(self) -> list[Tool]:
         """Both tools; their defaults are the server's limits."""
-        default_tokens, default_time = self._limits.max_tokens, self._limits.max_time_s
+        default_time = self._limits.max_time_s
 
         async def generate(
             context: Context,
             prompt: str,
-            max_tokens: Annotated[int, Field(ge=1)] = default_tokens,
+            max_tokens: MaxTokens = None,
             temperature: Temperature = None,
             top_p: TopP = None,
             seed: Seed = None,
@@ -77,7 +78,7 @@ class TextTools:
             request = GenerateRequest(
                 prompt=prompt,
                 model=model or None,
-                limits=Limits(max_tokens=max_tokens, max_time_s=max_time_s, stop=tuple(stop)),
+                limits=self._limits_of(max_tokens, max_time_s, stop),
                 sampling=_merged(sampling, temperature=temperature, top_p=top_p, seed=seed),
             )
             return await self._run(context, request, lambda: self._backend.generate(request))
@@ -85,7 +86,7 @@ class TextTools:
         async def chat(
             context: Context,
             messages: list[MessageIn],
-            max_tokens: Annotated[int, Field(ge=1)] = default_tokens,
+            max_tokens: MaxTokens = None,
             temperature: Temperature = None,
             top_p: TopP = None,
             seed: Seed = None,
@@ -97,12 +98,12 @@ class TextTools:
             request = ChatRequest(
                 messages=tuple(Message(role=message.role, content=message.content) for message in messages),
                 model=model or None,
-                limits=Limits(max_tokens=max_tokens, max_time_s=max_time_s, stop=tuple(stop)),
+                limits=self._limits_of(max_tokens, max_time_s, stop),
                 sampling=_merged(sampling, temperature=temperature, top_p=top_p, seed=seed),
             )
             return await self._run(context, request, lambda: self._backend.chat(request))
 
-        return [
+        tools = [
             _tool(
                 generate,
                 "Continue a raw text with the local model, without a chat template. "
@@ -115,6 +116,18 @@ class TextTools:
                 "call again with the text so far.",
             ),
         ]
+        for tool in tools:
+            # Not a default of the function, which must know whether the caller gave one.
+            tool.parameters["properties"]["max_tokens"]["default"] = self._limits.max_tokens
+        return tools
+
+    def _limits_of(self, max_tokens: int | None, max_time_s: float, stop: list[str]) -> Limits:
+        return Limits(
+            max_tokens=max_tokens,
+            default_max_tokens=self._limits.max_tokens,
+            max_time_s=max_time_s,
+            stop=tuple(stop),
+        )
 
     async def _run(
         self,

@@ -15,7 +15,7 @@ import pytest
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.llama import LlamaModel, ModelOptions
-from tests.server.client import Connection, ToolCall, task_group
+from tests.server.client import Connection, Era, ToolCall, task_group
 from tests.server.serving import Door, connected_http, every_era, serving
 from tests.server.stage import ENGINE_LOGGER, End, EndLog
 
@@ -74,11 +74,11 @@ async def run_all(calls: list[ToolCall]) -> None:
 
 
 @every_era
-async def test_an_answer_does_not_depend_on_what_runs_beside_it(era: str, real_model_path: Path) -> None:
+async def test_an_answer_does_not_depend_on_what_runs_beside_it(era: Era, real_model_path: Path) -> None:
     asked = [{"prompt": prompt, "max_tokens": 16, "temperature": 0} for prompt in PROMPTS]
     async with (
         real_server(real_model_path) as url,
-        connected_http(url, Door("http", "modern" if era == "modern" else "legacy")) as client,
+        connected_http(url, Door("http", era)) as client,
     ):
         alone = [client.tool_call("generate", arguments) for arguments in asked]
         for call in alone:
