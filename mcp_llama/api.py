@@ -13,27 +13,29 @@ Role = Literal["system", "user", "assistant"]
 class Limits:
     """Where a generation ends.
 
-    `max_tokens` None means `default_max_tokens`, or less if the context has less left. `max_time_s` counts from the
-    request's arrival; None means no limit.
+    `max_tokens` None means `default_max_tokens`, or less if the context has less left; None for both means all that
+    the context has left. `max_time_s` counts from the request's arrival; None means no limit.
     """
 
     max_tokens: int | None = None
-    default_max_tokens: int = 512
+    default_max_tokens: int | None = 512
     max_time_s: float | None = None
     stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateRequest:
-    """Continue `prompt` as it is, without a chat template.
+    """Continue `prompt`, a text or tokens, as it is, without a chat template.
 
-    `sampling` overrides the model's own defaults; `arrival` is in `time.monotonic()` seconds.
+    `sampling` overrides the model's own defaults. `top_logprobs` asks for log probabilities: of the sampled tokens
+    (0), and of so many of the likeliest ones. `arrival` is in `time.monotonic()` seconds.
     """
 
-    prompt: str
+    prompt: str | tuple[int, ...]
     model: str | None = None
     limits: Limits = field(default_factory=Limits)
     sampling: Mapping[str, object] = field(default_factory=dict[str, object])
+    top_logprobs: int | None = None
     arrival: float = field(default_factory=time.monotonic)
 
 
@@ -49,14 +51,45 @@ class Message:
 class ChatRequest:
     """Answer `messages` through the model's chat template. A trailing assistant message is continued.
 
-    `sampling` and `arrival` are as in GenerateRequest.
+    `sampling`, `top_logprobs` and `arrival` are as in GenerateRequest.
     """
 
     messages: tuple[Message, ...]
     model: str | None = None
     limits: Limits = field(default_factory=Limits)
     sampling: Mapping[str, object] = field(default_factory=dict[str, object])
+    top_logprobs: int | None = None
     arrival: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedRequest:
+    """Turn each of `texts`, a text or tokens, into a vector. `arrival` is in `time.monotonic()` seconds."""
+
+    texts: tuple[str | tuple[int, ...], ...]
+    model: str | None = None
+    arrival: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class RankedToken:
+    """A token, its bytes, and the natural logarithm of its probability."""
+
+    token: int
+    piece: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A sampled token and the likeliest ones at its place, in the model's distribution before any sampling option.
+
+    `offset` is where its text begins, in characters of the completion.
+    """
+
+    sampled: RankedToken
+    top: tuple[RankedToken, ...]
+    offset: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +126,7 @@ class Result:
     seed: int
     usage: Usage
     timings: Timings
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

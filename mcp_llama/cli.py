@@ -28,10 +28,11 @@ from mcp_llama.engine.llama import LlamaModel, check_file
 from mcp_llama.errors import ConfigError, McpLlamaError, UnknownNameError
 from mcp_llama.logs import configure_logging
 from mcp_llama.models.files import ModelFile, find_model
-from mcp_llama.server.app import SSE_PATH, AppSecurity, build_app
+from mcp_llama.server.app import SSE_PATH, build_app
 from mcp_llama.server.client_watch import MCP_PATH
 from mcp_llama.server.factory import build_server
-from mcp_llama.server.http import bind, serve_http
+from mcp_llama.server.http import bind, drop_stalled, serve_http
+from mcp_llama.server.security import AppSecurity
 from mcp_llama.server.stdio import claim_stdio, serve_stdio
 from mcp_llama.terminal import run_chat, run_generate, show_loading
 
@@ -119,7 +120,8 @@ def _serve(settings: ServeSettings) -> int:
     mcp = build_server(backend, settings.server_limits())
     security = AppSecurity(allowed_hosts=settings.allowed_hosts, allowed_origins=settings.allowed_origins)
     listener = bind(settings.host, settings.port)
-    app = build_app(mcp, backend, security)
+    drop_stalled(listener, settings.stall_timeout)
+    app = build_app(mcp, backend, settings.server_limits(), security)
     host, port = listener.getsockname()[:2]
     base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -154,7 +156,8 @@ def _welcome(base: str, file: ModelFile, settings: ServeSettings) -> str:
         f"mcp-llama {__version__} serves {file.name} ({file.reason}).\n\n"
         f"  Streamable HTTP  {base}{MCP_PATH}\n"
         f"  SSE (older)      {base}{SSE_PATH}\n"
-        f"  Health           {base}/health\n\n"
+        f"  OpenAI API       {base}/v1\n"
+        f"  Playground       {base}/  (docs: {base}/docs)\n\n"
         "Claude Desktop, Cursor and others start their own server with this entry:\n\n"
         f"{json.dumps(entry, indent=2)}\n\n"
         "Ctrl-C ends the server.\n"

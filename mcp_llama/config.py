@@ -20,6 +20,7 @@ from pydantic_settings import (
 from mcp_llama.command_line import POSITIONAL, parse_flags
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.llama import ModelOptions
+from mcp_llama.engine.model import Pooling
 from mcp_llama.errors import ConfigError, UnknownNameError
 from mcp_llama.server.settings import ProgressStyle, ServerLimits
 
@@ -43,6 +44,7 @@ class ModelSettings(BaseSettings):
     n_batch: int = Field(512, ge=1, le=16_384, description="rows of one llama_decode")
     n_threads: int | None = Field(None, ge=1, description="threads of llama.cpp; default: the physical cores")
     n_gpu_layers: int = Field(0, ge=-1, description="layers to put on a GPU; -1 for all")
+    pooling: Pooling | None = Field(None, description="how embeddings are pooled; default: the model's own, or mean")
     log_level: LogLevel = Field("info", description="what is logged to stderr")
 
     def model_options(self) -> ModelOptions:
@@ -53,6 +55,7 @@ class ModelSettings(BaseSettings):
             n_batch=self.n_batch,
             n_threads=self.n_threads,
             n_gpu_layers=self.n_gpu_layers,
+            pooling=self.pooling,
         )
 
     @classmethod
@@ -78,6 +81,12 @@ class ServerSettings(ModelSettings):
     unread_limit: int = Field(256, ge=1, description="tokens a client may leave unread before its request pauses")
     stall_timeout: Seconds = Field(30.0, description="seconds a client may read nothing before its request ends")
     heartbeat_s: Seconds = Field(5.0, description="seconds without a token until progress shows a sign of life")
+    ping_s: float = Field(
+        15.0,
+        ge=0,
+        le=86_400,
+        description="seconds without an event until a stream sends a comment; 0: never",
+    )
     progress_style: ProgressStyle = Field("text", description="progress messages: the new text, or a status line")
     progress_interval_ms: int = Field(0, ge=0, description="least time between two progress notifications of a call")
 
@@ -96,6 +105,7 @@ class ServerSettings(ModelSettings):
             max_tokens=self.max_tokens,
             max_time_s=self.max_time_s,
             heartbeat_s=self.heartbeat_s,
+            ping_s=self.ping_s,
             stall_timeout=self.stall_timeout,
             progress_style=self.progress_style,
             progress_interval_ms=self.progress_interval_ms,

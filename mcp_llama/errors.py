@@ -7,7 +7,8 @@
     │  ├─ ContextLengthError  prompt and max_tokens do not fit the context
     │  ├─ UnknownNameError    an argument or option that does not exist
     │  └─ UnknownModelError   a model that is not served
-    ├─ BusyError              the queue is full or the server is stopping; try again later
+    ├─ BusyError              the queue is full; try again later
+    │  └─ UnavailableError    the model is still loading, or the server is stopping
     └─ EngineError            llama.cpp failed
 
 An exception carries its facts as fields and builds its message from them. The messages are written for the
@@ -47,7 +48,10 @@ class RequestError(McpLlamaError):
 
 
 class ContextLengthError(RequestError):
-    """Prompt and completion together do not fit the context of one sequence. All three fields are tokens."""
+    """Prompt and completion together do not fit the context of one sequence. All three fields are tokens.
+
+    `max_tokens` is 0 where nothing is to be generated.
+    """
 
     def __init__(self, prompt_tokens: int, max_tokens: int, limit: int) -> None:
         self.prompt_tokens = prompt_tokens
@@ -59,6 +63,9 @@ class ContextLengthError(RequestError):
             if room > 0
             else f"Shorten the prompt by at least {1 - room:,} tokens, or start the server with a larger n_ctx."
         )
+        if not max_tokens:
+            super().__init__(f"The text has {prompt_tokens:,} tokens, but the context holds {limit:,}. Shorten it.")
+            return
         super().__init__(
             f"Prompt has {prompt_tokens:,} tokens and max_tokens is {max_tokens:,}, "
             f"but the context holds {limit:,}. {fix}"
@@ -96,6 +103,10 @@ class BusyError(McpLlamaError):
         self.reason = reason
         self.retry_after_s = retry_after_s
         super().__init__(f"Server busy: {reason}. Try again in about {max(1, round(retry_after_s))} s.")
+
+
+class UnavailableError(BusyError):
+    """The server cannot answer yet, or no longer."""
 
 
 class EngineError(McpLlamaError):

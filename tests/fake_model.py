@@ -1,12 +1,15 @@
 """FakeModel: a deterministic stand-in for a loaded model, which checks how the engine uses it."""
 
+import math
 import re
 import threading
 import zlib
 from array import array
 from collections.abc import Callable, Sequence
 
-from mcp_llama.engine.model import DecodeAbortedError, Rows
+import numpy as np
+
+from mcp_llama.engine.model import EMBED_ROWS, DecodeAbortedError, Pooling, Rows, Vectors
 from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.errors import RequestError
 from tests.gate import Gate
@@ -63,6 +66,7 @@ class FakeModel:
         self.n_batch = n_batch
         self.n_ctx_train = n_ctx
         self.n_params = 1_000
+        self.n_vocab = _FIRST_PIECE
         self.size = 4_000
         self.description = "fake 1K F32"
         self.metadata: dict[str, str] = {"general.architecture": "fake", "general.name": "Fake"}
@@ -80,6 +84,11 @@ class FakeModel:
         self.batches: list[Rows] = []
         """The rows of every decode, those that failed included."""
         self.slots: list[list[int]] = [[] for _ in range(n_slots)]
+        self.copies: list[tuple[int, int]] = []
+        """Every copy of a slot, source and target."""
+        self.embeds: list[list[int]] = []
+        """The tokens of every call of `embed`."""
+        self.pooling: Pooling = "mean"
         self.open_samplers = 0
         self.closed = False
         self._pieces: list[bytes] = []
@@ -87,15 +96,12 @@ class FakeModel:
         self._outputs: dict[int, list[int]] = {}
         self._aborting = threading.Event()
         self._owner: int | None = None
-
-    @property
-    def n_vocab(self) -> int:
-        """One more than the largest token."""
-        return _FIRST_PIECE + len(self._pieces)
+        self._embedded = 0
 
     def piece(self, text: bytes | str) -> int:
         """A new token that stands for `text`, which may be part of a character or very long."""
         self._pieces.append(text.encode() if isinstance(text, str) else text)
+        self.n_vocab += 1
         return self.n_vocab - 1
 
     def script(
@@ -150,6 +156,13 @@ class FakeModel:
         del held[kept:]
         return kept
 
+    def copy(self, source: int, target: int) -> None:
+        """Make slot `target` hold what slot `source` holds."""
+        self._check_owner()
+        assert source != target
+        self.copies.append((source, target))
+        self.slots[target] = list(self.slots[source])
+
     def held_tokens(self, slot: int) -> int:
         """How many positions a slot holds."""
         return len(self.slots[slot])
@@ -162,6 +175,36 @@ class FakeModel:
                 raise RequestError(f"logit_bias names token {token}, but the vocabulary ends at {self.n_vocab - 1}.")
         self.open_samplers += 1
         return FakeSampler(self, params, prompt)
+
+    def logprobs(self, row: int, token: int, top: int) -> tuple[float, list[tuple[int, float]]]:
+        """Half of the probability for the sampled token, half of the rest for the next one, and so on."""
+        self._check_owner()
+        assert row in self._outputs, f"row {row} has no logits"
+        ranked = [((token + rank) % self.n_vocab, (rank + 1) * math.log(0.5)) for rank in range(top)]
+        return math.log(0.5), ranked
+
+    def embed(self, tokens: Sequence[int], position: int) -> Vectors:
+        """A vector for each token that depends on it and its position alone."""
+        self._check_owner()
+        assert 0 < len(tokens) <= EMBED_ROWS
+        assert position == 0 or position == self._embedded, "a text is computed in order"
+        self.embeds.append(list(tokens))
+        self.gate.enter(self._aborting.is_set)
+        if self._aborting.is_set():
+            raise DecodeAbortedError
+        if self.fault and (error := self.fault(Rows(list(tokens)))) is not None:
+            raise error
+        self._embedded = position + len(tokens)
+        values = [[math.sin(token + 1), math.cos(token + 1), position + row] for row, token in enumerate(tokens)]
+        return np.array(values, np.float32)
+
+    def token_piece(self, token: int) -> bytes:
+        """The same as `token_bytes`, but control tokens are named."""
+        return {BOS: b"<s>", EOG: b"</s>"}.get(token) or self.token_bytes(token)
+
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes of each token. Any thread."""
+        return [self.token_piece(token) for token in tokens]
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes a token stands for; empty for control tokens."""

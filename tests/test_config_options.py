@@ -21,7 +21,7 @@ from tests.command import run_here
 from tests.fake_model import FakeModel
 from tests.isolation import isolation
 
-MODEL: dict[str, Any] = {"n_ctx": 96, "n_slots": 3, "n_batch": 48, "n_threads": 5, "n_gpu_layers": 7}
+MODEL: dict[str, Any] = {"n_ctx": 96, "n_slots": 3, "n_batch": 48, "n_threads": 5, "n_gpu_layers": 7, "pooling": "cls"}
 ENGINE: dict[str, Any] = {"max_queue": 11, "max_queue_tokens": 222, "unread_limit": 33, "stall_timeout": 4.5}
 SERVER: dict[str, Any] = {
     "max_tokens": 17,

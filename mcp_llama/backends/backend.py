@@ -3,12 +3,20 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from mcp_llama.api import ChatRequest, GenerateRequest, Message, ModelStatus
+from prometheus_client import CollectorRegistry
+
+from mcp_llama.api import ChatRequest, EmbedRequest, GenerateRequest, Message, ModelStatus
+from mcp_llama.engine.embedding import Embedding
 from mcp_llama.engine.generation import Generation
 
 
 class Backend(Protocol):
     """Answers requests. All methods are for the event loop, and start no work but what they name."""
+
+    @property
+    def metrics(self) -> CollectorRegistry:
+        """What is counted and measured."""
+        ...
 
     def start(self) -> None:
         """Begin to load; returns at once."""
@@ -36,8 +44,34 @@ class Backend(Protocol):
         """The same for a chat; raises the same."""
         ...
 
+    async def embed(self, request: EmbedRequest) -> Embedding:
+        """A handle for the vectors of texts; entering it starts the work. Raises as `generate` does."""
+        ...
+
     async def count_tokens(self, content: str | Sequence[Message], model: str | None) -> int:
         """How many tokens a prompt, or a chat with its template, takes."""
+        ...
+
+    async def tokenize(self, text: str, model: str | None, *, add_special: bool, parse_special: bool) -> Sequence[int]:
+        """The tokens of a text: with the model's own leading ones if `add_special`, control tokens by their names if
+        `parse_special`.
+        """
+        ...
+
+    async def pieces(self, tokens: Sequence[int], model: str | None) -> list[bytes]:
+        """The bytes that each token stands for; control tokens are named.
+
+        Raises:
+            RequestError: a token does not exist.
+        """
+        ...
+
+    async def apply_template(self, messages: Sequence[Message], model: str | None) -> str:
+        """The text that a chat becomes through the model's template.
+
+        Raises:
+            RequestError: the template cannot render the messages.
+        """
         ...
 
     def models(self) -> list[ModelStatus]:

@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import anyio.to_thread
+from prometheus_client import CollectorRegistry
 
-from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, ModelStatus
+from mcp_llama.api import ChatRequest, EmbedRequest, GenerateRequest, Limits, Message, ModelStatus
+from mcp_llama.backends.prompts import chat_tokens, check_tokens, prompt_tokens, render, tokenize
+from mcp_llama.engine.embedding import Embedding
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.sampling import MAX_SEED
@@ -14,8 +17,7 @@ from mcp_llama.engine.types import TokenRequest
 from mcp_llama.errors import RequestError, UnknownModelError
 from mcp_llama.models.loader import LoadedModel, LoadModel, ModelLoader
 
-_INLINE_CHARACTERS = 20_000
-"""Text up to this long is tokenized in a few milliseconds, less than a change of threads is worth."""
+_MAX_TOP_LOGPROBS = 20
 
 
 class LocalBackend:
@@ -23,6 +25,11 @@ class LocalBackend:
 
     def __init__(self, name: str, load: LoadModel, limits: EngineLimits | None = None) -> None:
         self._loader = ModelLoader(name, load, limits or EngineLimits())
+
+    @property
+    def metrics(self) -> CollectorRegistry:
+        """What the engine counts and measures."""
+        return self._loader.metrics.registry
 
     def start(self) -> None:
         """Begin to load; returns at once."""
@@ -34,24 +41,41 @@ class LocalBackend:
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """A handle for the request; see `Backend.generate`."""
-        if not request.prompt:
-            raise RequestError("prompt is empty. Send the text to continue.")
         loaded = await self._loaded(request.model)
-        tokens = await _tokenize(loaded, request.prompt, add_special=True)
-        return _generation(loaded, tokens, request.limits, request.sampling, request.arrival)
+        return _generation(loaded, await prompt_tokens(loaded, request.prompt), request)
 
     async def chat(self, request: ChatRequest) -> Generation:
         """The same for a chat; see `Backend.chat`."""
         loaded = await self._loaded(request.model)
-        tokens = await _tokenize_chat(loaded, request.messages)
-        return _generation(loaded, tokens, request.limits, request.sampling, request.arrival)
+        return _generation(loaded, await chat_tokens(loaded, request.messages), request)
+
+    async def embed(self, request: EmbedRequest) -> Embedding:
+        """A handle for vectors; see `Backend.embed`."""
+        loaded = await self._loaded(request.model)
+        texts = [await prompt_tokens(loaded, text) for text in request.texts]
+        return loaded.engine.embed(texts, request.arrival)
 
     async def count_tokens(self, content: str | Sequence[Message], model: str | None) -> int:
         """How many tokens a prompt, or a chat with its template, takes."""
         loaded = await self._loaded(model)
         if isinstance(content, str):
-            return len(await _tokenize(loaded, content, add_special=True))
-        return len(await _tokenize_chat(loaded, content))
+            return len(await tokenize(loaded, content, add_special=True, parse_special=True))
+        return len(await chat_tokens(loaded, content))
+
+    async def tokenize(self, text: str, model: str | None, *, add_special: bool, parse_special: bool) -> Sequence[int]:
+        """The tokens of a text; see `Backend.tokenize`."""
+        loaded = await self._loaded(model)
+        return await tokenize(loaded, text, add_special=add_special, parse_special=parse_special)
+
+    async def pieces(self, tokens: Sequence[int], model: str | None) -> list[bytes]:
+        """The bytes of each token; see `Backend.pieces`."""
+        loaded = await self._loaded(model)
+        check_tokens(loaded, tokens)
+        return await anyio.to_thread.run_sync(partial(loaded.model.pieces, tokens))
+
+    async def apply_template(self, messages: Sequence[Message], model: str | None) -> str:
+        """The text that a chat becomes; see `Backend.apply_template`."""
+        return await render(await self._loaded(model), messages)
 
     def models(self) -> list[ModelStatus]:
         """What is served."""
@@ -72,39 +96,25 @@ class LocalBackend:
         return await self._loader.loaded()
 
 
-async def _tokenize(loaded: LoadedModel, text: str, *, add_special: bool) -> Sequence[int]:
-    tokenize = partial(loaded.model.tokenize, text, add_special=add_special, parse_special=True)
-    if len(text) <= _INLINE_CHARACTERS:
-        return tokenize()
-    return await anyio.to_thread.run_sync(tokenize)
-
-
-async def _tokenize_chat(loaded: LoadedModel, messages: Sequence[Message]) -> Sequence[int]:
-    # A template is a program out of the model's file, and may take its time.
-    prompt = await anyio.to_thread.run_sync(loaded.chat_template.render, messages)
-    # Most templates write the leading token themselves; a second one would change the answer.
-    add_special = not (loaded.model.bos_text and prompt.startswith(loaded.model.bos_text))
-    return await _tokenize(loaded, prompt, add_special=add_special)
-
-
-def _generation(
-    loaded: LoadedModel, tokens: Sequence[int], limits: Limits, options: Mapping[str, object], arrival: float
-) -> Generation:
-    sampling = loaded.model.default_sampling.override(_with_seed(options))
+def _generation(loaded: LoadedModel, tokens: Sequence[int], request: GenerateRequest | ChatRequest) -> Generation:
+    sampling = loaded.model.default_sampling.override(_with_seed(request.sampling))
     return loaded.engine.generate(
         TokenRequest(
             prompt=tuple(tokens),
-            max_tokens=_max_tokens(limits, loaded.engine.n_ctx - len(tokens)),
+            max_tokens=_max_tokens(request.limits, loaded.engine.n_ctx - len(tokens)),
             sampling=sampling,
-            stop=_checked_stop(limits.stop),
-            arrival=arrival,
-            deadline=_deadline(limits, arrival),
+            stop=_checked_stop(request.limits.stop),
+            arrival=request.arrival,
+            deadline=_deadline(request.limits, request.arrival),
+            top_logprobs=_checked_logprobs(request.top_logprobs),
         )
     )
 
 
 def _max_tokens(limits: Limits, room: int) -> int:
-    return max(1, min(limits.default_max_tokens, room)) if limits.max_tokens is None else limits.max_tokens
+    if limits.max_tokens is not None:
+        return limits.max_tokens
+    return max(1, room if limits.default_max_tokens is None else min(limits.default_max_tokens, room))
 
 
 def _with_seed(options: Mapping[str, object]) -> dict[str, object]:
@@ -116,6 +126,12 @@ def _checked_stop(stop: tuple[str, ...]) -> tuple[str, ...]:
     if "" in stop:
         raise RequestError("stop holds an empty string, which would end every answer at once. Remove it.")
     return stop
+
+
+def _checked_logprobs(top: int | None) -> int | None:
+    if top is not None and not 0 <= top <= _MAX_TOP_LOGPROBS:
+        raise RequestError(f"top_logprobs is {top}, but it must be from 0 to {_MAX_TOP_LOGPROBS}.")
+    return top
 
 
 def _deadline(limits: Limits, arrival: float) -> float | None:

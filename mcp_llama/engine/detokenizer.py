@@ -17,14 +17,28 @@ class Detokenizer:
         self._held = ""
         self.matched: str | None = None
         """The stop string that ended the text, once one has. Nothing is returned after it."""
+        self.decoded = 0
+        """How many characters are complete, returned or held back."""
+        self.returned = 0
+        """How many characters were returned."""
 
     def push(self, piece: bytes) -> str:
         """The text that is certain after `piece`, without what earlier calls returned."""
         if self.matched is not None:
             return ""
         text = self._decoder.decode(piece)
-        if not self._stop:
-            return text
+        self.decoded += len(text)
+        text = self._certain(text) if self._stop else text
+        self.returned += len(text)
+        return text
+
+    def flush(self) -> str:
+        """What was held back, at the end of a completion. Bytes of an unfinished character are dropped."""
+        text, self._held = self._held, ""
+        self.returned += len(text)
+        return text
+
+    def _certain(self, text: str) -> str:
         text = self._held + text
         end = self._match(text)
         if end is not None:
@@ -33,11 +47,6 @@ class Detokenizer:
         keep = self._undecided(text)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
-
-    def flush(self) -> str:
-        """What was held back, at the end of a completion. Bytes of an unfinished character are dropped."""
-        text, self._held = self._held, ""
-        return text
 
     def _match(self, text: str) -> int | None:
         """Where the stop string that completes first begins, or None. Sets `matched`."""

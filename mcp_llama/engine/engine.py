@@ -4,15 +4,20 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from collections.abc import Sequence as Texts
+from functools import partial
 
+from mcp_llama.engine.embed_loop import EmbedLoop
+from mcp_llama.engine.embedding import Embedding, EmbedJob
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.limits import EngineLimits
+from mcp_llama.engine.metrics import EngineMetrics
 from mcp_llama.engine.model import Model
 from mcp_llama.engine.queue import QueueBounds
 from mcp_llama.engine.sequence import Sequence
 from mcp_llama.engine.token_loop import TokenLoop
 from mcp_llama.engine.types import TokenRequest
-from mcp_llama.errors import BusyError, ContextLengthError, EngineError, RequestError
+from mcp_llama.errors import BusyError, ContextLengthError, EngineError, RequestError, UnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +31,16 @@ class Engine:
     that the token loop holds, belong to the thread.
     """
 
-    def __init__(self, model: Model, limits: EngineLimits | None = None) -> None:
+    def __init__(self, model: Model, limits: EngineLimits | None = None, metrics: EngineMetrics | None = None) -> None:
         limits = limits or EngineLimits()
+        self._metrics = metrics or EngineMetrics()
         self.n_ctx = model.n_ctx
         self.n_slots = model.n_slots
         self._model = model
         self._queue = QueueBounds(model.n_slots, limits.max_queue, limits.max_queue_tokens)
-        self._token_loop = TokenLoop(model, limits, self._queue)
-        self._inbox: deque[tuple[Callable[[Sequence], None], Sequence]] = deque()
+        self._token_loop = TokenLoop(model, limits, self._queue, self._metrics)
+        self._embed_loop = EmbedLoop(model, self._queue)
+        self._inbox: deque[Callable[[], None]] = deque()
         self._wakeup = threading.Event()
         self._stopping = False
         self._closing = False
@@ -56,6 +63,20 @@ class Engine:
             raise ContextLengthError(len(request.prompt), request.max_tokens, self.n_ctx)
         return Generation(self, request)
 
+    def embed(self, texts: Texts[Texts[int]], arrival: float) -> Embedding:
+        """A handle for the vectors of these texts; entering it starts the work.
+
+        Raises:
+            RequestError: there is no text, or an empty one.
+            ContextLengthError: a text does not fit the context.
+        """
+        if not texts or not all(texts):
+            raise RequestError("The input is empty. Send at least one token for each text.")
+        longest = max(map(len, texts))
+        if longest > self.n_ctx:
+            raise ContextLengthError(longest, 0, self.n_ctx)
+        return Embedding(self, texts, EmbedJob(texts, self._model.pooling), arrival)
+
     @property
     def failure(self) -> str | None:
         """Why the engine broke down, or None while it runs."""
@@ -65,22 +86,27 @@ class Engine:
         """Queue a sequence.
 
         Raises:
-            BusyError: the queue is full or the engine is stopping.
+            BusyError: the queue is full.
+            UnavailableError: the engine is stopping.
             EngineError: the engine broke down earlier.
         """
-        self._refuse_if_broken()
-        if self._stopping:
-            raise BusyError("the server is stopping", _RESTART_S)
-        self._queue.enter(len(sequence.request.prompt))
-        self._inbox.append((self._token_loop.add, sequence))
-        self.wake()
-        # The thread may have broken down, and read its inbox for the last time, since the first look.
-        self._refuse_if_broken()
+        self._submit(len(sequence.request.prompt), partial(self._token_loop.add, sequence))
 
     def abort(self, sequence: Sequence) -> None:
         """End a sequence, whatever state it is in; nothing happens if it has ended."""
-        self._inbox.append((self._token_loop.abort, sequence))
+        self._inbox.append(partial(self._token_loop.abort, sequence))
         if sequence in self._token_loop.in_prefill:
+            self._model.abort()
+        self.wake()
+
+    def submit_embedding(self, embedding: Embedding) -> None:
+        """Queue a request for vectors; raises as `submit` does."""
+        self._submit(embedding.tokens, partial(self._embed_loop.add, embedding))
+
+    def abort_embedding(self, embedding: Embedding) -> None:
+        """Forget a request for vectors; nothing happens if it has ended."""
+        self._inbox.append(partial(self._embed_loop.abort, embedding))
+        if embedding is self._embed_loop.running:
             self._model.abort()
         self.wake()
 
@@ -100,6 +126,20 @@ class Engine:
         self.stop()
         self._thread.join()
 
+    def _submit(self, tokens: int, add: Callable[[], None]) -> None:
+        self._refuse_if_broken()
+        if self._stopping:
+            raise _stopping_error()
+        try:
+            self._queue.enter(tokens)
+        except BusyError:
+            self._metrics.refused()
+            raise
+        self._inbox.append(add)
+        self.wake()
+        # The thread may have broken down, and read its inbox for the last time, since the first look.
+        self._refuse_if_broken()
+
     def _refuse_if_broken(self) -> None:
         if self._failure is not None:
             raise EngineError(self._failure)
@@ -114,7 +154,7 @@ class Engine:
             self._failure = "The engine failed. Its log has the details; restart the server."
         finally:
             self._read_inbox()
-            self._token_loop.abort_all(self._failure)
+            self._abort_all(self._failure)
             self._model.close()
 
     def _turn(self) -> None:
@@ -123,11 +163,20 @@ class Engine:
         self._model.clear_abort()
         self._read_inbox()
         if self._stopping:
-            self._token_loop.abort_all()
-        if not self._token_loop.step() and not self._closing:
+            self._abort_all()
+        busy = self._token_loop.step()
+        busy = self._embed_loop.step() or busy
+        if not busy and not self._closing:
             self._wakeup.wait(self._token_loop.idle_timeout())
+
+    def _abort_all(self, failure: str | None = None) -> None:
+        self._token_loop.abort_all(failure)
+        self._embed_loop.abort_all(EngineError(failure) if failure else _stopping_error())
 
     def _read_inbox(self) -> None:
         while self._inbox:
-            act, sequence = self._inbox.popleft()
-            act(sequence)
+            self._inbox.popleft()()
+
+
+def _stopping_error() -> UnavailableError:
+    return UnavailableError("the server is stopping", _RESTART_S)

@@ -1,11 +1,12 @@
 """Generation: the caller's end of a running request, and the mailbox in it. Event loop only."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from mcp_llama.api import Result, Timings, Usage
+from mcp_llama.api import Result, Timings, TokenLogprob, Usage
 from mcp_llama.engine.sequence import Sequence
 from mcp_llama.engine.types import Finish, TokenDelta, TokenRequest
 
@@ -17,19 +18,22 @@ class Generation:
     """A request from submission to result.
 
     Entering submits it, leaving aborts it, iterating gives its deltas. The mailbox holds one delta: what arrives
-    before the reader comes back is merged into it, so a slow reader gets fewer and longer deltas. `taken_tokens` is
-    the one field that the engine thread reads, to pause a sequence whose reader fell behind.
+    before the reader comes back is merged into it, so a slow reader gets fewer and longer deltas. The engine thread
+    reads two fields, to pause a sequence whose reader fell behind and to end one that nobody reads: `taken_tokens`,
+    and `unread_since`, in `time.monotonic()`.
     """
 
     def __init__(self, engine: "Engine", request: TokenRequest) -> None:
         self.request = request
         self.loop = asyncio.get_running_loop()
         self.taken_tokens = 0
+        self.unread_since: float | None = None
         self._engine = engine
         self.sequence = Sequence(request, self)
         self._unread: TokenDelta | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._text: list[str] = []
+        self._logprobs: list[TokenLogprob] = []
         self._last: TokenDelta | None = None
 
     @property
@@ -41,7 +45,8 @@ class Generation:
         """Submit the request.
 
         Raises:
-            BusyError: the queue is full or the engine is stopping.
+            BusyError: the queue is full.
+            UnavailableError: the engine is stopping.
         """
         self._engine.submit(self.sequence)
         return self
@@ -58,7 +63,11 @@ class Generation:
 
     def put(self, delta: TokenDelta) -> None:
         """Deliver a delta."""
-        self._unread = delta if self._unread is None else self._unread.merged(delta)
+        if self._unread is None:
+            self._unread = delta
+            self.unread_since = time.monotonic()
+        else:
+            self._unread = self._unread.merged(delta)
         self._wake()
 
     async def next(self, timeout: float | None = None) -> TokenDelta | None:
@@ -97,7 +106,9 @@ class Generation:
             return None
         self._last = delta
         self._text.append(delta.text)
+        self._logprobs += delta.logprobs
         self.taken_tokens = delta.completion_tokens
+        self.unread_since = None
         if self.sequence.paused_since is not None:
             self._engine.wake()
         if delta.finish is not None and delta.finish.error is not None:
@@ -129,12 +140,13 @@ class Generation:
             seed=seed,
             usage=Usage(
                 prompt_tokens=len(self.request.prompt),
-                cached_tokens=finish.cached_tokens,
+                cached_tokens=last.cached_tokens,
                 completion_tokens=last.completion_tokens,
             ),
             timings=Timings(
-                queue_s=total_s if finish.admitted is None else finish.admitted - arrival,
-                ttft_s=None if finish.first_token is None else finish.first_token - arrival,
+                queue_s=total_s if last.admitted is None else last.admitted - arrival,
+                ttft_s=None if last.first_token is None else last.first_token - arrival,
                 total_s=total_s,
             ),
+            logprobs=tuple(self._logprobs),
         )

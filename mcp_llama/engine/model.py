@@ -2,9 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from mcp_llama.engine.sampling import SamplingParams
+
+EMBED_ROWS = 128
+"""The most tokens that `Model.embed` takes: llama.cpp keeps logits of each, though nobody reads them."""
+
+Pooling = Literal["mean", "cls", "last"]
+Vectors = npt.NDArray[np.float32]
 
 
 class DecodeAbortedError(Exception):
@@ -79,12 +88,43 @@ class Model(Protocol):
         """Drop what a slot holds from position `length` on; the length that is left, 0 if it can't be cut there."""
         ...
 
+    def copy(self, source: int, target: int) -> None:
+        """Make slot `target` hold what slot `source` holds."""
+        ...
+
     def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> Sampler:
         """A new chain. `prompt` feeds the penalties."""
         ...
 
+    def logprobs(self, row: int, token: int, top: int) -> tuple[float, list[tuple[int, float]]]:
+        """The log probability of `token` after a row of the last decode, and the `top` likeliest tokens with theirs.
+
+        The probabilities are the model's own, before any sampling option.
+        """
+        ...
+
+    @property
+    def pooling(self) -> Pooling:
+        """How the vectors of a text's tokens become one."""
+        ...
+
+    def embed(self, tokens: Sequence[int], position: int) -> Vectors:
+        """The vectors of a text's next tokens, shape (tokens, n_embd); position 0 begins a text.
+
+        At most EMBED_ROWS tokens. Takes no slot.
+
+        Raises:
+            DecodeAbortedError: `abort()` was called.
+            DecodeError: llama.cpp refused or failed.
+        """
+        ...
+
     def token_bytes(self, token: int) -> bytes:
         """The bytes a token stands for; empty for control tokens."""
+        ...
+
+    def token_piece(self, token: int) -> bytes:
+        """The same, but control tokens are named."""
         ...
 
     def is_eog(self, token: int) -> bool:

@@ -13,7 +13,7 @@ MAX_SEED = 2**32 - 2
 _MAX_BIAS = 1000.0
 _MAX_TOKEN_DIGITS = 10
 
-_BOUNDS: dict[str, tuple[float, float]] = {
+BOUNDS: dict[str, tuple[float, float]] = {
     "temperature": (0.0, 100.0),
     "dynatemp_range": (0.0, 100.0),
     "dynatemp_exponent": (0.0, 100.0),
@@ -37,6 +37,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "frequency_penalty": (-100.0, 100.0),
     "seed": (0, MAX_SEED),
 }
+"""The least and the largest value of each number; whole numbers have whole bounds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,7 @@ def _checked(name: str, value: object) -> object:
 
 
 def _checked_number(name: str, value: object) -> float | int:
-    low, high = _BOUNDS[name]
+    low, high = BOUNDS[name]
     whole = isinstance(low, int)
     fits = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
     if not fits or (whole and value != int(cast(float, value))):

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from mcp_llama.engine.model import Rows
-from mcp_llama.engine.prefix_cache import PrefixCache
+from mcp_llama.engine.prefix_cache import Place, PrefixCache
 from mcp_llama.engine.sequence import Sequence
 
 
@@ -30,29 +30,27 @@ class Batch:
 class Scheduler:
     """Holds the waiting and the running sequences and the slots."""
 
-    def __init__(self, n_slots: int, n_batch: int) -> None:
+    def __init__(self, n_slots: int, n_ctx: int, n_batch: int) -> None:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
-        self.cache = PrefixCache(n_slots)
+        self.cache = PrefixCache(n_slots, n_ctx)
         self._n_batch = n_batch
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence; first come, first served."""
         self.waiting.append(sequence)
 
-    def admit(self) -> tuple[Sequence, int] | None:
-        """Give the next waiting sequence a slot; returns it and how many of its tokens the slot already holds."""
+    def admit(self) -> tuple[Sequence, Place] | None:
+        """Give the next waiting sequence a place, if there is one for it now."""
         if not self.waiting:
             return None
-        acquired = self.cache.acquire(self.waiting[0].tokens)
-        if acquired is None:
+        place = self.cache.acquire(self.waiting[0].tokens)
+        if place is None:
             return None
         sequence = self.waiting.popleft()
-        slot, shared = acquired
-        slot.sequence, sequence.slot = sequence, slot
+        place.slot.sequence, sequence.slot = sequence, place.slot
         self.running.append(sequence)
-        # The last prompt token is always computed: its logits choose the first token.
-        return sequence, min(shared, len(sequence.tokens) - 1)
+        return sequence, place
 
     def remove(self, sequence: Sequence) -> None:
         """Take a sequence out, waiting or running. Its slot keeps what was computed."""

@@ -4,8 +4,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mcp_llama.api import FinishReason
+from mcp_llama.api import FinishReason, TokenLogprob
 from mcp_llama.engine.detokenizer import Detokenizer
+from mcp_llama.engine.logprobs import HeldLogprobs
 from mcp_llama.engine.model import Sampler
 from mcp_llama.engine.types import Finish, TokenDelta, TokenRequest
 
@@ -31,8 +32,8 @@ class Sequence:
     """
 
     __slots__ = (
-        "admitted", "cached_tokens", "detokenizer", "first_token", "generation", "num_computed_tokens",
-        "paused_since", "request", "sampler", "slot", "suspect_tokens", "tokens",
+        "admitted", "cached_tokens", "detokenizer", "first_token", "generation", "last_token", "logprobs",
+        "num_computed_tokens", "paused_since", "request", "sampler", "slot", "suspect_tokens", "tokens",
     )  # fmt: skip
 
     def __init__(self, request: TokenRequest, generation: "Generation") -> None:
@@ -44,8 +45,10 @@ class Sequence:
         self.slot: Slot | None = None
         self.sampler: Sampler | None = None
         self.detokenizer = Detokenizer(request.stop)
+        self.logprobs = HeldLogprobs()
         self.admitted: float | None = None
         self.first_token: float | None = None
+        self.last_token: float | None = None
         self.paused_since: float | None = None
         self.suspect_tokens = 0
 
@@ -67,9 +70,24 @@ class Sequence:
     def delta(self, text: str = "", finish: Finish | None = None) -> TokenDelta:
         """The sequence's present state as a delta."""
         computed = min(self.num_computed_tokens, len(self.request.prompt)) + self.completion_tokens
-        return TokenDelta(text, computed, self.completion_tokens, finish)
+        return TokenDelta(
+            text,
+            computed,
+            self.completion_tokens,
+            self.cached_tokens,
+            self.admitted,
+            self.first_token,
+            finish,
+            () if self.request.top_logprobs is None else self._certain_logprobs(finish),
+        )
 
     def finish(self, reason: FinishReason, error: Exception | None = None) -> Finish:
         """The record of an end that comes now."""
         matched = self.detokenizer.matched
-        return Finish(reason, matched, self.cached_tokens, self.admitted, self.first_token, time.monotonic(), error)
+        return Finish(reason, matched, time.monotonic(), error)
+
+    def _certain_logprobs(self, finish: Finish | None) -> tuple[TokenLogprob, ...]:
+        # What a stop string took away has no log probabilities either.
+        if finish is not None and self.detokenizer.matched is None:
+            return self.logprobs.release_all()
+        return self.logprobs.release(self.detokenizer.returned)

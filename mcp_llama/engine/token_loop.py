@@ -7,6 +7,8 @@ import time
 from mcp_llama.api import FinishReason
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.limits import EngineLimits
+from mcp_llama.engine.logprobs import read_logprob
+from mcp_llama.engine.metrics import EngineMetrics
 from mcp_llama.engine.model import DecodeAbortedError, DecodeError, Model
 from mcp_llama.engine.queue import QueueBounds
 from mcp_llama.engine.scheduler import Batch, Scheduler
@@ -28,13 +30,15 @@ class TokenLoop:
     `in_prefill` names the sequences with many rows in the decode that is running; any thread may read it.
     """
 
-    def __init__(self, model: Model, limits: EngineLimits, queue: QueueBounds) -> None:
+    def __init__(self, model: Model, limits: EngineLimits, queue: QueueBounds, metrics: EngineMetrics) -> None:
         self.in_prefill: frozenset[Sequence] = frozenset()
         self._model = model
         self._limits = limits
         self._queue = queue
-        self._scheduler = Scheduler(model.n_slots, model.n_batch)
+        self._metrics = metrics
+        self._scheduler = Scheduler(model.n_slots, model.n_ctx, model.n_batch)
         self._deliveries: Deliveries = []
+        metrics.watch(lambda: len(self._scheduler.running), lambda: len(self._scheduler.waiting))
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence."""
@@ -43,6 +47,7 @@ class TokenLoop:
     def abort(self, sequence: Sequence) -> None:
         """End a sequence, whatever state it is in; nothing happens if it has ended."""
         if sequence in self._scheduler.running or sequence in self._scheduler.waiting:
+            self._metrics.cancelled()
             self._finish(sequence, "abort")
 
     def abort_all(self, failure: str | None = None) -> None:
@@ -66,7 +71,7 @@ class TokenLoop:
     def idle_timeout(self) -> float | None:
         """Seconds until a step has something to end by the clock, None when nothing will."""
         times = [sequence.request.deadline for sequence in self._sequences()]
-        times += [s.paused_since + self._limits.stall_timeout for s in self._scheduler.running if s.paused_since]
+        times += [self._stall_deadline(sequence) for sequence in self._scheduler.running]
         known = [moment for moment in times if moment is not None]
         return max(0.0, min(known) - time.monotonic()) if known else None
 
@@ -74,28 +79,39 @@ class TokenLoop:
         return [*self._scheduler.running, *self._scheduler.waiting]
 
     def _expire(self, now: float) -> None:
-        """End what is past its time, resume what has been read, end what nobody reads."""
+        """End what is past its time and what nobody reads, resume what has been read."""
         for sequence in self._sequences():
-            deadline = sequence.request.deadline
+            deadline, stall_deadline = sequence.request.deadline, self._stall_deadline(sequence)
             if deadline is not None and now >= deadline:
                 self._finish(sequence, "time")
-            elif sequence.paused_since is not None:
-                if not self._is_unread(sequence):
-                    sequence.paused_since = None
-                elif now - sequence.paused_since >= self._limits.stall_timeout:
-                    self._finish(sequence, "abort")
+            elif stall_deadline is not None and now >= stall_deadline:
+                self._metrics.stalled()
+                self._finish(sequence, "abort")
+            elif sequence.paused_since is not None and not self._is_unread(sequence):
+                sequence.paused_since = None
+
+    def _stall_deadline(self, sequence: Sequence) -> float | None:
+        since = sequence.generation.unread_since
+        if since is None and sequence.paused_since is not None and self._is_unread(sequence):
+            # What is unread is still on its way to the mailbox.
+            since = sequence.paused_since
+        return None if since is None else since + self._limits.stall_timeout
 
     def _is_unread(self, sequence: Sequence) -> bool:
         return sequence.completion_tokens - sequence.generation.taken_tokens >= self._limits.unread_limit
 
     def _admit(self) -> None:
         while (admitted := self._scheduler.admit()) is not None:
-            sequence, shared = admitted
-            assert sequence.slot is not None
+            sequence, place = admitted
             self._queue.admitted(len(sequence.request.prompt))
             sequence.admitted = time.monotonic()
-            sequence.num_computed_tokens = self._model.truncate(sequence.slot.id, shared)
+            if place.source is not None:
+                self._model.copy(place.source.id, place.slot.id)
+            # The last prompt token is always computed: its logits choose the first token.
+            shared = min(place.shared, len(sequence.tokens) - 1)
+            sequence.num_computed_tokens = self._model.truncate(place.slot.id, shared)
             sequence.cached_tokens = sequence.num_computed_tokens
+            self._metrics.admitted(sequence.admitted - sequence.request.arrival, sequence.cached_tokens)
             try:
                 sequence.sampler = self._model.sampler(sequence.request.sampling, sequence.request.prompt)
             except RequestError as error:
@@ -115,6 +131,8 @@ class TokenLoop:
             return
         finally:
             self.in_prefill = frozenset()
+        prompt_rows = sum(count for sequence, count, _ in batch.parts if sequence.first_token is None)
+        self._metrics.decoded(len(batch.rows), prompt_rows, len(batch.parts))
         for sequence, count, row in batch.parts:
             sequence.num_computed_tokens += count
             if row is None:
@@ -142,12 +160,14 @@ class TokenLoop:
     def _sample(self, sequence: Sequence, row: int) -> None:
         assert sequence.sampler is not None
         token = sequence.sampler.sample(row)
-        if sequence.first_token is None:
-            sequence.first_token = time.monotonic()
+        self._note_time(sequence)
         if self._model.is_eog(token):
             self._finish(sequence, "stop")
             return
         sequence.tokens.append(token)
+        if sequence.request.top_logprobs is not None:
+            top, offset = sequence.request.top_logprobs, sequence.detokenizer.decoded
+            sequence.logprobs.add(read_logprob(self._model, row, token, top, offset))
         text = sequence.detokenizer.push(self._model.token_bytes(token))
         if sequence.detokenizer.matched is not None:
             self._finish(sequence, "stop", text)
@@ -157,6 +177,16 @@ class TokenLoop:
             self._deliveries.append((sequence.generation, sequence.delta(text)))
             if self._is_unread(sequence):
                 sequence.paused_since = time.monotonic()
+                self._metrics.paused()
+
+    def _note_time(self, sequence: Sequence) -> None:
+        now = time.monotonic()
+        if sequence.last_token is None:
+            sequence.first_token = now
+            self._metrics.first_token(now - sequence.request.arrival)
+        else:
+            self._metrics.next_token(now - sequence.last_token)
+        sequence.last_token = now
 
     def _finish(self, sequence: Sequence, reason: FinishReason, text: str = "", error: Exception | None = None) -> None:
         finish = sequence.finish(reason, error)
@@ -169,6 +199,7 @@ class TokenLoop:
             sequence.sampler.close()
             sequence.sampler = None
         self._deliveries.append((sequence.generation, delta))
+        self._metrics.finished(sequence, finish)
         _log(sequence, reason, finish.finished)
 
     def _deliver(self) -> None:

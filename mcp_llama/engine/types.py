@@ -1,14 +1,17 @@
 """All that crosses the border between the event loop and the engine thread. Everything here is immutable."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mcp_llama.api import FinishReason
+from mcp_llama.api import FinishReason, TokenLogprob
 from mcp_llama.engine.sampling import SamplingParams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequest:
-    """One sequence to run. `arrival` and `deadline` are `time.monotonic()` seconds; `seed` in `sampling` is set."""
+    """One sequence to run. `arrival` and `deadline` are `time.monotonic()` seconds; `seed` in `sampling` is set.
+
+    `top_logprobs` None asks for no log probabilities.
+    """
 
     prompt: tuple[int, ...]
     max_tokens: int
@@ -16,17 +19,15 @@ class TokenRequest:
     stop: tuple[str, ...]
     arrival: float
     deadline: float | None
+    top_logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Why and when a sequence ended. Times are `time.monotonic()` seconds; `admitted` is when it got a slot."""
+    """Why and when a sequence ended; `finished` is in `time.monotonic()` seconds."""
 
     reason: FinishReason
     stop: str | None
-    cached_tokens: int
-    admitted: float | None
-    first_token: float | None
     finished: float
     error: Exception | None = None
 
@@ -35,15 +36,20 @@ class Finish:
 class TokenDelta:
     """What happened to a sequence since the last delta.
 
-    `computed_tokens` counts prompt and completion so far, `completion_tokens` the completion alone.
-    `text` is complete characters only, and may be empty.
+    `text` is complete characters only, and may be empty. `computed_tokens` counts prompt and completion so far,
+    `completion_tokens` the completion alone. `admitted`, when it got its slot, and `first_token` are in
+    `time.monotonic()` seconds. `logprobs` are those of the tokens whose text begins in `text`.
     """
 
     text: str
     computed_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
+    admitted: float | None = None
+    first_token: float | None = None
     finish: Finish | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
 
     def merged(self, later: "TokenDelta") -> "TokenDelta":
         """This delta and a later one of the same sequence as one."""
-        return TokenDelta(self.text + later.text, later.computed_tokens, later.completion_tokens, later.finish)
+        return replace(later, text=self.text + later.text, logprobs=self.logprobs + later.logprobs)

@@ -14,6 +14,7 @@ from mcp_llama.api import ModelCard, ModelStatus
 from mcp_llama.chat.template import ChatTemplate
 from mcp_llama.engine.engine import Engine
 from mcp_llama.engine.limits import EngineLimits
+from mcp_llama.engine.metrics import EngineMetrics
 from mcp_llama.engine.model import Model
 from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.errors import McpLlamaError, ModelLoadError, RequestError
@@ -24,6 +25,7 @@ class LoadableModel(Model, Protocol):
 
     n_ctx_train: int
     n_params: int
+    n_vocab: int
     size: int
     description: str
     metadata: dict[str, str]
@@ -34,6 +36,10 @@ class LoadableModel(Model, Protocol):
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> Sequence[int]:
         """The tokens of `text`."""
+        ...
+
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes of each token, control tokens named."""
         ...
 
 
@@ -84,6 +90,7 @@ class ModelLoader:
         self.name = name
         self._load = load
         self._limits = limits
+        self.metrics = EngineMetrics()
         self._share = 0.0
         self._stopped = False
         self._future: Future[LoadedModel] = Future()
@@ -145,7 +152,7 @@ class ModelLoader:
     def _run(self) -> None:
         try:
             model = self._load(self._report)
-            loaded = LoadedModel(self.name, model, Engine(model, self._limits))
+            loaded = LoadedModel(self.name, model, Engine(model, self._limits, self.metrics))
             if self._stopped:
                 loaded.engine.stop()
             self._future.set_result(loaded)

@@ -1,50 +1,43 @@
-"""The ASGI app: MCP over Streamable HTTP and over the older SSE transport, on one backend."""
+"""The ASGI app: MCP over Streamable HTTP and SSE, plain HTTP, `/v1`, and the playground, on one backend."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
 
-from mcp.server.transport_security import TransportSecuritySettings
-from starlette.applications import Starlette
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
+from mcp_llama import __version__
 from mcp_llama.backends.backend import Backend
+from mcp_llama.server.answers import Answers
 from mcp_llama.server.client_watch import MCP_PATH
+from mcp_llama.server.failures import add_failures
+from mcp_llama.server.generate import GenerateRoutes
 from mcp_llama.server.mcp import LlamaServer
+from mcp_llama.server.openai.routes import OpenAIRoutes
+from mcp_llama.server.openapi import document
+from mcp_llama.server.playground import playground_router
+from mcp_llama.server.security import AppSecurity, HeaderGuard
+from mcp_llama.server.settings import ServerLimits
+from mcp_llama.server.sse import StreamClocks
+from mcp_llama.server.status import StatusRoutes
+from mcp_llama.server.tokens import TokenRoutes
 
 SSE_PATH = "/sse"
 MESSAGES_PATH = "/messages/"
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_MAX_BODY = 16 * 2**20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppSecurity:
-    """Which Host and Origin headers are let in beside those of this machine; `name:*` stands for any port."""
-
-    allowed_hosts: Sequence[str] = ()
-    allowed_origins: Sequence[str] = ()
-
-    def transport(self) -> TransportSecuritySettings:
-        """The same for the MCP transports."""
-        return TransportSecuritySettings(
-            enable_dns_rebinding_protection=True,
-            allowed_hosts=[f"{host}:*" for host in _LOOPBACK] + list(self.allowed_hosts),
-            allowed_origins=[f"http://{host}:*" for host in _LOOPBACK] + list(self.allowed_origins),
-        )
-
-
-def build_app(server: LlamaServer, backend: Backend, security: AppSecurity) -> Starlette:
+def build_app(server: LlamaServer, backend: Backend, limits: ServerLimits, security: AppSecurity) -> FastAPI:
     """The app. Its lifespan starts the backend, which loads while the first clients connect, and closes it."""
     # A stateful legacy leg without event store: the one set-up in which every kind of cancellation works.
     http = server.streamable_http_app(streamable_http_path=MCP_PATH, transport_security=security.transport())
     sse = server.sse_app(sse_path=SSE_PATH, message_path=MESSAGES_PATH, transport_security=security.transport())
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         backend.start()
         try:
             async with server.session_manager.run():
@@ -52,25 +45,37 @@ def build_app(server: LlamaServer, backend: Backend, security: AppSecurity) -> S
         finally:
             await backend.close()
 
-    async def health(_: Request) -> Response:
-        status = backend.models()[0]
-        body = {"status": status.state, "model": status.name, "loaded": status.loaded, "error": status.error}
-        return JSONResponse(
-            {key: value for key, value in body.items() if value is not None},
-            status_code=200 if status.state == "ready" else 503,
-        )
-
-    middleware = [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=list(security.allowed_origins),
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["*"],
-            expose_headers=["Mcp-Session-Id"],
-        )
-    ]
-    return Starlette(
-        routes=[*http.routes, *sse.routes, Route("/health", health, methods=["GET"])],
-        middleware=middleware if security.allowed_origins else [],
+    app = FastAPIOffline(
+        title="mcp-llama",
+        version=__version__,
+        description="A local llama.cpp model over plain HTTP. MCP clients connect to `/mcp`.",
+        redoc_url=None,
         lifespan=lifespan,
+        middleware=_middleware(security),
+        max_body_size=_MAX_BODY,
     )
+    app.router.routes += [*http.routes, *sse.routes]
+    clocks = StreamClocks(ping_s=limits.ping_s, stall_timeout=limits.stall_timeout)
+    answers = Answers(server.calls, clocks)
+    app.include_router(playground_router())
+    app.include_router(GenerateRoutes(backend, answers, limits.max_tokens).router())
+    app.include_router(OpenAIRoutes(backend, answers).router())
+    app.include_router(TokenRoutes(backend).router())
+    app.include_router(StatusRoutes(backend).router())
+    add_failures(app)
+    app.openapi = partial(document, app)
+    return app
+
+
+def _middleware(security: AppSecurity) -> list[Middleware]:
+    guard = Middleware(HeaderGuard, security)
+    if not security.allowed_origins:
+        return [guard]
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=list(security.allowed_origins),
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["Mcp-Session-Id", "Retry-After"],
+    )
+    return [cors, guard]

@@ -10,6 +10,7 @@ import anyio
 from mcp.server.mcpserver import Context
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.requests import Request
+from starlette.types import Receive
 
 from mcp_llama.server.progress import Progress
 
@@ -31,7 +32,7 @@ async def while_client_listens(context: Context, progress: Progress, stall_timeo
     with anyio.CancelScope() as scope:
         watchers = [asyncio.create_task(_watch_stall(progress, stall_timeout, scope))]
         if request is not None and _is_unwatched(request, context.protocol_version):
-            watchers.append(asyncio.create_task(_watch_disconnect(request, scope)))
+            watchers.append(asyncio.create_task(_watch_disconnect(request.receive, scope)))
         try:
             yield
         finally:
@@ -39,6 +40,16 @@ async def while_client_listens(context: Context, progress: Progress, stall_timeo
                 watcher.cancel()
     if scope.cancelled_caught:
         raise ClientGoneError
+
+
+@asynccontextmanager
+async def disconnect_cancels(receive: Receive, scope: anyio.CancelScope) -> AsyncGenerator[None]:
+    """Cancel a scope when the client hangs up during the body."""
+    watcher = asyncio.create_task(_watch_disconnect(receive, scope))
+    try:
+        yield
+    finally:
+        watcher.cancel()
 
 
 def _is_unwatched(request: Request, protocol_version: str | None) -> bool:
@@ -49,8 +60,8 @@ def _is_unwatched(request: Request, protocol_version: str | None) -> bool:
     return request.url.path == MCP_PATH and protocol_version not in MODERN_PROTOCOL_VERSIONS
 
 
-async def _watch_disconnect(request: Request, scope: anyio.CancelScope) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def _watch_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
 

@@ -9,7 +9,7 @@ from types import FrameType
 
 import anyio
 import uvicorn
-from starlette.applications import Starlette
+from fastapi import FastAPI
 
 from mcp_llama.backends.backend import Backend
 from mcp_llama.errors import ConfigError
@@ -19,6 +19,7 @@ _ANSWER_S = 2.0
 _LAST_MESSAGES_S = 0.1
 _GRACE_S = 1
 _BACKLOG = 2048
+_STALL_MARGIN_S = 5.0
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -42,6 +43,13 @@ def bind(host: str, port: int) -> socket.socket:
             f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with {flag}."
         ) from error
     return listener
+
+
+def drop_stalled(listener: socket.socket, stall_timeout: float) -> None:
+    """Let the kernel drop connections whose clients take nothing for longer than a stalled request lives."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None:
+        listener.setsockopt(socket.IPPROTO_TCP, option, int((stall_timeout + _STALL_MARGIN_S) * 1000))
 
 
 class _Server(uvicorn.Server):
@@ -70,14 +78,14 @@ class _Server(uvicorn.Server):
 
     async def _drain(self, sig: int, frame: FrameType | None) -> None:
         with anyio.move_on_after(_ANSWER_S):
-            await self._mcp.idle()
+            await self._mcp.calls.idle()
             # The last messages are on their way through the SDK's tasks.
             await asyncio.sleep(_LAST_MESSAGES_S)
         super().handle_exit(sig, frame)
 
 
 async def serve_http(
-    app: Starlette, backend: Backend, mcp: LlamaServer, listener: socket.socket, on_started: Callable[[], None]
+    app: FastAPI, backend: Backend, mcp: LlamaServer, listener: socket.socket, on_started: Callable[[], None]
 ) -> None:
     """Serve until SIGINT or SIGTERM; `on_started` is called once clients can connect and signals are heard."""
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_S)

@@ -1,7 +1,5 @@
 """LlamaServer: the MCP server class. Checks argument names, maps errors to tool results, counts running calls."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -12,11 +10,10 @@ from mcp.server.stdio import stdio_server
 from mcp_types import CallToolResult, InputRequiredResult, TextContent
 from pydantic import ValidationError
 
-from mcp_llama.errors import McpLlamaError, UnknownNameError, shown
+from mcp_llama.errors import McpLlamaError, UnknownNameError
+from mcp_llama.server.calls import Calls
 from mcp_llama.server.client_watch import ClientGoneError
-
-_MAX_PROBLEMS = 3
-_MAX_NAME = 80
+from mcp_llama.server.validation import explain
 
 
 class LlamaServer(MCPServer[None]):
@@ -25,9 +22,7 @@ class LlamaServer(MCPServer[None]):
     def __init__(self, *, tools: list[Tool], **kwargs: Any) -> None:
         super().__init__(tools=tools, **kwargs)
         self._arguments = {tool.name: tuple(tool.parameters["properties"]) for tool in tools}
-        self._running = 0
-        self._idle = anyio.Event()
-        self._idle.set()
+        self.calls = Calls()
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
@@ -39,7 +34,7 @@ class LlamaServer(MCPServer[None]):
             for argument in arguments:
                 if argument not in self._arguments[name]:
                     raise UnknownNameError(f"argument of {name}", argument, self._arguments[name])
-            with self._counted():
+            with self.calls.running():
                 return await super().call_tool(name, arguments, context)
         except McpLlamaError as error:
             return _error_result(str(error))
@@ -49,27 +44,11 @@ class LlamaServer(MCPServer[None]):
                 raise
             return _error_result(text)
 
-    async def idle(self) -> None:
-        """Wait until no call runs."""
-        await self._idle.wait()
-
     async def run_on_files(self, reader: anyio.AsyncFile[str], writer: anyio.AsyncFile[str]) -> None:
         """Serve one client over a pair of text files, a message a line, until the first one ends."""
         server = self._lowlevel_server
         async with stdio_server(reader, writer) as streams:
             await server.run(*streams, server.create_initialization_options())
-
-    @contextmanager
-    def _counted(self) -> Generator[None]:
-        if not self._running:
-            self._idle = anyio.Event()
-        self._running += 1
-        try:
-            yield
-        finally:
-            self._running -= 1
-            if not self._running:
-                self._idle.set()
 
 
 def _explain(cause: BaseException | None) -> str | None:
@@ -80,26 +59,9 @@ def _explain(cause: BaseException | None) -> str | None:
         case ClientGoneError():
             return "The client stopped listening."
         case ValidationError():
-            return _explain_invalid(cause)
+            return explain(cause.errors(include_url=False))
         case _:
             return None
-
-
-def _explain_invalid(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    lines = [_explain_problem(dict(problem)) for problem in problems[:_MAX_PROBLEMS]]
-    if len(problems) > _MAX_PROBLEMS:
-        lines.append(f"And {len(problems) - _MAX_PROBLEMS} more like these.")
-    return " ".join(lines)
-
-
-def _explain_problem(problem: dict[str, Any]) -> str:
-    where = ".".join(str(part)[:_MAX_NAME] for part in problem["loc"])
-    if problem["type"] == "missing":
-        return f"{where} is missing."
-    if problem["type"] == "extra_forbidden":
-        return f"{where} is unknown."
-    return f"{where} is {shown(problem['input'])}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
 
 
 def _error_result(text: str) -> CallToolResult:

@@ -65,7 +65,7 @@ def text_result(result: Result, model: str) -> CallToolResult:
     return CallToolResult(
         content=[TextContent(type="text", text=result.text)],
         structured_content=out.model_dump(mode="json"),
-        _meta={TIMINGS_KEY: _facts(result)},
+        _meta={TIMINGS_KEY: facts(result)},
     )
 
 
@@ -93,10 +93,11 @@ def model_out(status: ModelStatus) -> ModelOut:
     )
 
 
-def _facts(result: Result) -> dict[str, Any]:
+def facts(result: Result) -> dict[str, Any]:
+    """Timings in milliseconds, and what else explains a result; what is not known is left out."""
     timings, usage = result.timings, result.usage
     rate = timings.decode_tokens_per_second(usage.completion_tokens)
-    facts = {
+    known = {
         "queue_ms": round(timings.queue_s * 1000, 1),
         "ttft_ms": None if timings.ttft_s is None else round(timings.ttft_s * 1000, 1),
         "total_ms": round(timings.total_s * 1000, 1),
@@ -105,4 +106,4 @@ def _facts(result: Result) -> dict[str, Any]:
         "seed": result.seed,
         "stop": result.stop,
     }
-    return {key: value for key, value in facts.items() if value is not None}
+    return {key: value for key, value in known.items() if value is not None}

@@ -13,7 +13,7 @@ from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, Result
 from mcp_llama.backends.backend import Backend
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.sampling import MAX_SEED
-from mcp_llama.errors import BusyError, RequestError
+from mcp_llama.errors import RequestError, UnavailableError
 from mcp_llama.server.client_watch import while_client_listens
 from mcp_llama.server.progress import Progress
 from mcp_llama.server.results import (
@@ -149,7 +149,7 @@ class TextTools:
         """Wait, with signs of life, as long as the request may take.
 
         Raises:
-            BusyError: the model is not loaded in time.
+            UnavailableError: the model is not loaded in time.
         """
         deadline = anyio.current_time() + (request.limits.max_time_s or self._limits.max_time_s)
         while True:
@@ -158,7 +158,7 @@ class TextTools:
                 return
             if anyio.current_time() >= deadline:
                 status = self._backend.models()[0]
-                raise BusyError(f"the model is still loading ({status.loaded:.0%})", retry_after_s=10)
+                raise UnavailableError(f"the model is still loading ({status.loaded:.0%})", retry_after_s=10)
             await progress.beat()
 
     async def _stream(self, generation: Generation, progress: Progress) -> Result:

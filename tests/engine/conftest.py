@@ -4,6 +4,7 @@ import pytest
 
 from mcp_llama.engine.engine import Engine
 from mcp_llama.engine.limits import EngineLimits
+from mcp_llama.engine.metrics import EngineMetrics
 from tests.engine.clock import Clock
 from tests.fake_model import FakeModel
 
@@ -15,8 +16,8 @@ def start() -> Iterator[StartEngine]:
     """Starts engines, and looks at the end of the test whether they gave back all that they took."""
     started: list[tuple[Engine, FakeModel]] = []
 
-    def start(model: FakeModel, limits: EngineLimits | None = None) -> Engine:
-        engine = Engine(model, limits)
+    def start(model: FakeModel, limits: EngineLimits | None = None, metrics: EngineMetrics | None = None) -> Engine:
+        engine = Engine(model, limits, metrics)
         started.append((engine, model))
         return engine
 
@@ -31,6 +32,6 @@ def start() -> Iterator[StartEngine]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The engine's clock, which only moves when the test moves it."""
     clock = Clock()
-    for module in ("token_loop", "sequence"):
+    for module in ("token_loop", "sequence", "generation"):
         monkeypatch.setattr(f"mcp_llama.engine.{module}.time", clock)
     return clock

@@ -25,22 +25,25 @@ def request(
     *,
     stop: Tokens[str] = (),
     sampling: SamplingParams = GREEDY,
+    arrival: float | None = None,
     deadline: float | None = None,
+    top_logprobs: int | None = None,
 ) -> TokenRequest:
-    """A request that arrives now; the tokens of a text prompt are its bytes."""
+    """A request that arrives now unless told otherwise; the tokens of a text prompt are its bytes."""
     return TokenRequest(
         prompt=tuple(prompt.encode() if isinstance(prompt, str) else prompt),
         max_tokens=max_tokens,
         sampling=sampling,
         stop=tuple(stop),
-        arrival=time.monotonic(),
+        arrival=time.monotonic() if arrival is None else arrival,
         deadline=deadline,
+        top_logprobs=top_logprobs,
     )
 
 
-def sequence(prompt: str | Tokens[int]) -> Sequence:
+def sequence(prompt: str | Tokens[int], *, stop: Tokens[str] = (), top_logprobs: int | None = None) -> Sequence:
     """A sequence that no one reads, for what runs without an engine."""
-    return Sequence(request(prompt), cast(Generation, None))
+    return Sequence(request(prompt, stop=stop, top_logprobs=top_logprobs), cast(Generation, None))
 
 
 async def finish(generation: Generation) -> Result:

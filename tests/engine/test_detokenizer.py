@@ -1,3 +1,4 @@
+import codecs
 from collections.abc import Iterable, Iterator
 
 import pytest
@@ -65,6 +66,32 @@ def test_only_what_may_begin_a_stop_string_is_held_back(text: str, stop: list[st
 @given(st.text(SCRIPTS, max_size=20), st.lists(st.integers(0, 80)))
 def test_valid_text_split_anywhere_never_shows_a_replacement_character(text: str, cuts: list[int]) -> None:
     assert detokenized(pieces(text.encode(), cuts)) == (text, None)
+
+
+@given(st.binary(max_size=40), st.lists(st.integers(0, 40)), stops)
+def test_what_is_returned_and_decoded_is_counted(raw: bytes, cuts: list[int], stop: list[str]) -> None:
+    detokenizer = Detokenizer(stop)
+    text, taken = "", b""
+    for piece in pieces(raw, cuts):
+        text += detokenizer.push(piece)
+        taken += piece
+        complete = len(codecs.getincrementaldecoder("utf-8")("replace").decode(taken))
+        assert detokenizer.returned == len(text) <= detokenizer.decoded <= complete
+        assert detokenizer.decoded == complete or detokenizer.matched is not None
+    text += detokenizer.flush()
+    assert detokenizer.returned == len(text) <= detokenizer.decoded
+    assert detokenizer.returned == detokenizer.decoded or detokenizer.matched is not None
+
+
+@given(st.text("ab🙂", max_size=30), st.lists(st.integers(0, 120)), stops)
+def test_the_count_of_decoded_characters_does_not_wait_for_stop_strings(
+    text: str, cuts: list[int], stop: list[str]
+) -> None:
+    patient, plain = Detokenizer(stop), Detokenizer()
+    for piece in pieces(text.encode(), cuts):
+        patient.push(piece)
+        plain.push(piece)
+        assert patient.decoded == plain.decoded or patient.matched is not None
 
 
 def test_a_character_is_returned_with_its_last_byte() -> None:

@@ -5,6 +5,7 @@ from mcp_llama.engine.prefix_cache import PrefixCache, common_prefix
 from mcp_llama.engine.sequence import Sequence, Slot
 from tests.engine.sequences import sequence
 
+N_CTX = 512
 tokens = st.lists(st.integers(0, 2), max_size=12)
 
 
@@ -17,16 +18,16 @@ def naive_common_prefix(a: list[int], b: list[int]) -> int:
 
 def taken(cache: PrefixCache, prompt: list[int]) -> tuple[int, int]:
     """Acquire and occupy a slot; its id and the shared length."""
-    acquired = cache.acquire(prompt)
-    assert acquired is not None
-    slot, shared = acquired
-    slot.sequence = sequence(prompt)
-    return slot.id, shared
+    place = cache.acquire(prompt)
+    assert place is not None
+    assert place.source is None
+    place.slot.sequence = sequence(prompt)
+    return place.slot.id, place.shared
 
 
 def filled(*contents: list[int]) -> PrefixCache:
     """A cache whose slots were released in order, with these contents."""
-    cache = PrefixCache(len(contents))
+    cache = PrefixCache(len(contents), N_CTX)
     for slot, content in zip(cache.slots, contents, strict=True):
         cache.release(slot, content)
     return cache
@@ -53,7 +54,7 @@ def test_among_equals_the_least_recently_used_slot_is_taken() -> None:
 
 
 def test_an_empty_slot_is_taken_before_one_that_may_still_be_of_use() -> None:
-    cache = PrefixCache(3)
+    cache = PrefixCache(3, N_CTX)
     cache.release(cache.slots[0], [1, 2])
     assert taken(cache, [7]) == (1, 0)
 
@@ -66,7 +67,7 @@ def test_a_slot_in_use_is_not_given_away_even_if_its_prefix_is_longer() -> None:
 
 
 def test_a_released_slot_is_free_and_keeps_what_was_computed() -> None:
-    cache = PrefixCache(1)
+    cache = PrefixCache(1, N_CTX)
     taken(cache, [1, 2, 3])
     slot: Slot = cache.slots[0]
     owner: Sequence | None = slot.sequence

@@ -1,11 +1,14 @@
+from mcp_llama.engine.prefix_cache import Place
 from mcp_llama.engine.scheduler import Batch, Scheduler
 from mcp_llama.engine.sequence import Sequence
 from tests.engine.sequences import sequence
 
+N_CTX = 512
+
 
 def scheduler(*sequences: Sequence, n_slots: int = 4, n_batch: int = 8) -> Scheduler:
     """A scheduler that runs these sequences, as many as there are slots."""
-    scheduler = Scheduler(n_slots, n_batch)
+    scheduler = Scheduler(n_slots, N_CTX, n_batch)
     for each in sequences:
         scheduler.add(each)
     while scheduler.admit() is not None:
@@ -101,15 +104,6 @@ def test_first_come_first_served() -> None:
     assert (scheduled.running, list(scheduled.waiting)) == ([b], [c])
 
 
-def test_the_last_prompt_token_is_computed_even_if_all_are_cached() -> None:
-    a, b = sequence("abc"), sequence("abc")
-    scheduled = scheduler(a, n_slots=1)
-    a.num_computed_tokens = 3
-    scheduled.remove(a)
-    scheduled.add(b)
-    assert scheduled.admit() == (b, 2)
-
-
 def test_a_removed_sequence_leaves_only_what_was_computed_in_its_slot() -> None:
     a, b = sequence("abcdef"), sequence("abcdef")
     scheduled = scheduler(a, n_slots=1)
@@ -117,7 +111,7 @@ def test_a_removed_sequence_leaves_only_what_was_computed_in_its_slot() -> None:
     scheduled.remove(a)
     assert a.slot is None
     scheduled.add(b)
-    assert scheduled.admit() == (b, 4)
+    assert scheduled.admit() == (b, Place(scheduled.cache.slots[0], 4))
 
 
 def test_a_waiting_sequence_can_be_removed() -> None:
@@ -125,4 +119,4 @@ def test_a_waiting_sequence_can_be_removed() -> None:
     scheduled = scheduler(a, b, c, n_slots=1)
     scheduled.remove(b)
     scheduled.remove(a)
-    assert scheduled.admit() == (c, 0)
+    assert scheduled.admit() == (c, Place(scheduled.cache.slots[0], 0))

@@ -2,13 +2,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from mcp_llama.engine.prefix_cache import common_prefix
 from mcp_llama.engine.scheduler import Batch, Scheduler
 from mcp_llama.engine.sequence import Sequence
 from tests.engine.sequences import sequence
 from tests.fake_model import FakeModel
 
 N_SLOTS = 3
+N_CTX = 512
 N_BATCH = 7
+HEADS = ("", "a" * 24, "ab" * 20, "ab" * 20 + "b" * 30)
 
 
 class SchedulerMachine(RuleBasedStateMachine):
@@ -16,13 +19,13 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scheduler = Scheduler(N_SLOTS, N_BATCH)
-        self.model = FakeModel(n_slots=N_SLOTS, n_batch=N_BATCH)
+        self.scheduler = Scheduler(N_SLOTS, N_CTX, N_BATCH)
+        self.model = FakeModel(n_ctx=N_CTX, n_slots=N_SLOTS, n_batch=N_BATCH)
         self.alive: list[Sequence] = []
 
-    @rule(prompt=st.text("ab", min_size=1, max_size=16))
-    def add(self, prompt: str) -> None:
-        added = sequence(prompt)
+    @rule(head=st.sampled_from(HEADS), tail=st.text("ab", min_size=1, max_size=16))
+    def add(self, head: str, tail: str) -> None:
+        added = sequence(head + tail)
         self.alive.append(added)
         self.scheduler.add(added)
 
@@ -30,14 +33,17 @@ class SchedulerMachine(RuleBasedStateMachine):
     def admit(self) -> None:
         waiting, free = list(self.scheduler.waiting), N_SLOTS - len(self.scheduler.running)
         admitted = self.scheduler.admit()
-        assert (admitted is not None) == bool(waiting and free)
-        if admitted is not None:
-            oldest, shared = admitted
-            assert oldest is waiting[0]
-            assert oldest.slot is not None
-            assert self.model.slots[oldest.slot.id][:shared] == oldest.tokens[:shared]
-            assert shared < len(oldest.tokens)
-            oldest.num_computed_tokens = self.model.truncate(oldest.slot.id, shared)
+        if admitted is None:
+            assert not waiting or not free or self.is_being_computed(waiting[0])
+            return
+        oldest, place = admitted
+        assert oldest is waiting[0]
+        assert oldest.slot is place.slot
+        if place.source is not None:
+            assert place.source.sequence in self.scheduler.running
+            self.model.copy(place.source.id, place.slot.id)
+        assert self.model.slots[place.slot.id][: place.shared] == oldest.tokens[: place.shared]
+        oldest.num_computed_tokens = self.model.truncate(place.slot.id, min(place.shared, len(oldest.tokens) - 1))
 
     @rule(token=st.sampled_from(b"ab"))
     def complete_a_batch(self, token: int) -> None:
@@ -66,9 +72,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.alive)
     @rule(data=st.data())
     def remove(self, data: st.DataObject) -> None:
-        chosen = data.draw(st.sampled_from(self.alive))
-        self.alive.remove(chosen)
-        self.scheduler.remove(chosen)
+        self.take_out(data.draw(st.sampled_from(self.alive)))
 
     @invariant()
     def every_sequence_is_in_one_place(self) -> None:
@@ -89,6 +93,31 @@ class SchedulerMachine(RuleBasedStateMachine):
         for slot, held in zip(self.scheduler.cache.slots, self.model.slots, strict=True):
             owner = slot.sequence
             assert held == (slot.tokens if owner is None else owner.tokens[: owner.num_computed_tokens])
+
+    def teardown(self) -> None:
+        """Nobody waits for ever: once all readers are back, everyone in turn samples a token and ends."""
+        for owner in self.scheduler.running:
+            owner.paused_since = None
+        while self.alive:
+            self.admit()
+            oldest, before = self.scheduler.running[0], len(self.scheduler.running[0].tokens)
+            for _ in range(N_CTX):
+                if len(oldest.tokens) > before:
+                    break
+                self.admit()
+                self.complete_a_batch(ord("a"))
+            assert len(oldest.tokens) > before
+            self.take_out(oldest)
+        assert not any(slot.sequence for slot in self.scheduler.cache.slots)
+
+    def take_out(self, chosen: Sequence) -> None:
+        self.alive.remove(chosen)
+        self.scheduler.remove(chosen)
+
+    def is_being_computed(self, waiting: Sequence) -> bool:
+        """Whether a running sequence that nothing holds up will have computed more of this one's prompt."""
+        ready = [s for s in self.scheduler.running if s.paused_since is None and s.num_pending_tokens > 1]
+        return any(common_prefix(s.tokens, waiting.tokens) > s.num_computed_tokens for s in ready)
 
     def check(self, batch: Batch) -> None:
         """A batch is full or has all that is ready: first those that caught up, then prompts, the oldest first."""

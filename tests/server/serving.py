@@ -22,9 +22,10 @@ from mcp.client.streamable_http import streamable_http_client
 from sse_starlette.sse import AppStatus
 
 from mcp_llama.backends.backend import Backend
-from mcp_llama.server.app import AppSecurity, build_app
+from mcp_llama.server.app import build_app
 from mcp_llama.server.factory import build_server
-from mcp_llama.server.http import bind, serve_http
+from mcp_llama.server.http import bind, drop_stalled, serve_http
+from mcp_llama.server.security import AppSecurity
 from mcp_llama.server.settings import ServerLimits
 from tests.gate import PATIENCE_S
 from tests.server.client import Connection, Era, connected, task_group, unwrapped
@@ -99,9 +100,11 @@ async def serving(
     backend: Backend, limits: ServerLimits | None = None, security: AppSecurity | None = None
 ) -> AsyncGenerator[str]:
     """The base URL of a server in this event loop, which ends it as an operator would: by SIGTERM."""
-    mcp = build_server(backend, limits or ServerLimits())
-    app = build_app(mcp, backend, security or AppSecurity())
+    limits = limits or ServerLimits()
+    mcp = build_server(backend, limits)
+    app = build_app(mcp, backend, limits, security or AppSecurity())
     listener = bind("127.0.0.1", 0)
+    drop_stalled(listener, limits.stall_timeout)
     # Little in the kernel's buffers: a client that stops reading is felt at once.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
     started, ended = anyio.Event(), anyio.Event()

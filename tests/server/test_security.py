@@ -3,7 +3,7 @@
 import httpx2
 import pytest
 
-from mcp_llama.server.app import AppSecurity
+from mcp_llama.server.security import AppSecurity
 from tests.server.client import Era
 from tests.server.raw import RawHttp, initialize, plain_http, raw_http, raw_sse, request, tool_call
 from tests.server.scene import Scene
@@ -109,7 +109,7 @@ async def test_a_session_or_stream_of_another_client_cannot_be_guessed(era: Era)
         assert posted.status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/mcp/x", "/docs", "/openapi.json", "/v1/models"])
+@pytest.mark.parametrize("path", ["/mcp/x", "/v1", "/v2/models", "/playground", "/index.html"])
 async def test_nothing_else_is_served(path: str) -> None:
     async with staged(SCENE) as (_, url), plain_http() as http:
         assert (await http.get(f"{url}{path}")).status_code == 404

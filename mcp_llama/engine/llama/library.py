@@ -10,9 +10,13 @@ from pathlib import Path
 
 import llama_cpp.llama_cpp as lib
 
+from mcp_llama.engine.model import DecodeAbortedError, DecodeError
+
 logger = logging.getLogger("llama.cpp")
 
 _ERROR = 4
+_NO_ROOM = 1
+_ABORTED = 2
 
 _errors: list[str] = []
 
@@ -32,6 +36,21 @@ def clear_errors() -> None:
 def first_error() -> str:
     """The first error that llama.cpp logged since `clear_errors`; those that follow only say where it led."""
     return _errors[0] if _errors else "no reason given"
+
+
+def check_status(status: int, rows: int) -> None:
+    """Raise what a status of llama_decode says.
+
+    Raises:
+        DecodeAbortedError: the abort flag was set.
+        DecodeError: it refused or failed.
+    """
+    if status == 0:
+        return
+    if status == _ABORTED:
+        raise DecodeAbortedError
+    reason = "the KV cache is full" if status == _NO_ROOM else f"llama_decode returned {status}"
+    raise DecodeError(f"{reason} (batch of {rows} rows)")
 
 
 def system_info() -> str:

@@ -7,17 +7,19 @@ import ctypes
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import llama_cpp.llama_cpp as lib
+import numpy as np
 import psutil
 
 from mcp_llama.engine.llama.batch import LlamaBatch
-from mcp_llama.engine.llama.library import first_error
+from mcp_llama.engine.llama.embedder import LlamaEmbedder, own_pooling
+from mcp_llama.engine.llama.library import check_status, first_error
 from mcp_llama.engine.llama.options import ModelOptions
 from mcp_llama.engine.llama.sampler import LlamaSampler
 from mcp_llama.engine.llama.weights import Weights
-from mcp_llama.engine.model import DecodeAbortedError, DecodeError, Rows
+from mcp_llama.engine.model import DecodeError, Pooling, Rows, Vectors
 from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.errors import ConfigError, ModelLoadError
 
@@ -26,8 +28,6 @@ _DEFAULT_N_SLOTS = 4
 _MIN_N_CTX = 512
 _KV_SHARE_OF_MEMORY = 0.25
 _F16_BYTES = 2
-_NO_ROOM = 1
-_ABORTED = 2
 
 
 class LlamaModel(Weights):
@@ -46,7 +46,10 @@ class LlamaModel(Weights):
         try:
             self.n_ctx, self.n_slots = self._fit(options)
             self.n_batch = max(options.n_batch, self.n_slots)
-            self._context = self._new_context(options)
+            self.pooling: Pooling = options.pooling or own_pooling(self.metadata)
+            self._n_threads = options.n_threads or psutil.cpu_count(logical=False) or 1
+            self._embedder: LlamaEmbedder | None = None
+            self._context = self._new_context()
         except BaseException:
             super().close()
             raise
@@ -64,20 +67,15 @@ class LlamaModel(Weights):
         # ggml asks at every graph node: a C function answers without taking the GIL, and atoi reads the flag.
         atoi = ctypes.cdll.msvcrt.atoi if sys.platform == "win32" else ctypes.CDLL(None).atoi
         self._abort_callback = ctypes.cast(atoi, lib.ggml_abort_callback)
-        lib.llama_set_abort_callback(
-            self._context, self._abort_callback, ctypes.cast(self._abort_flag, ctypes.c_void_p)
-        )
+        self._listen_for_abort(self._context)
         self._warm_up()
+
+    def _listen_for_abort(self, context: Any) -> None:
+        lib.llama_set_abort_callback(context, self._abort_callback, ctypes.cast(self._abort_flag, ctypes.c_void_p))
 
     def decode(self, rows: Rows) -> None:
         """Compute the rows; see `Model.decode`."""
-        status = lib.llama_decode(self._context, self._batch.fill(rows))
-        if status == 0:
-            return
-        if status == _ABORTED:
-            raise DecodeAbortedError
-        reason = "the KV cache is full" if status == _NO_ROOM else f"llama_decode returned {status}"
-        raise DecodeError(f"{reason} (batch of {len(rows)} rows)")
+        check_status(lib.llama_decode(self._context, self._batch.fill(rows)), len(rows))
 
     def abort(self) -> None:
         """End the decode that is running. Any thread."""
@@ -93,6 +91,12 @@ class LlamaModel(Weights):
             return length
         lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
         return 0
+
+    def copy(self, source: int, target: int) -> None:
+        """Make slot `target` hold what slot `source` holds."""
+        lib.llama_memory_seq_rm(self._memory, target, -1, -1)
+        # Between lanes llama.cpp copies whole ones only.
+        lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
 
     def held_tokens(self, slot: int) -> int:
         """How many positions a slot holds."""
@@ -114,8 +118,26 @@ class LlamaModel(Weights):
             eog_tokens=sorted(self._eog) if params.ignore_eos else (),
         )
 
+    def logprobs(self, row: int, token: int, top: int) -> tuple[float, list[tuple[int, float]]]:
+        """The log probability of `token` after a row, and the likeliest tokens with theirs; see `Model.logprobs`."""
+        logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(self._context, row), (self.n_vocab,))
+        peak = float(logits.max())
+        total = peak + float(np.log(np.exp(logits - peak).sum(dtype=np.float64)))
+        likeliest = np.argpartition(logits, -top)[-top:].tolist() if top else []
+        ranked = sorted((total - float(logits[other]), other) for other in likeliest)
+        return float(logits[token]) - total, [(other, -distance) for distance, other in ranked]
+
+    def embed(self, tokens: Sequence[int], position: int) -> Vectors:
+        """The vectors of a text's next tokens; see `Model.embed`."""
+        if self._embedder is None:
+            self._embedder = LlamaEmbedder(self._weights, self.n_ctx, self._n_threads)
+            self._listen_for_abort(self._embedder.context)
+        return self._embedder.embed(tokens, position)
+
     def close(self) -> None:
-        """Free context and weights."""
+        """Free contexts and weights."""
+        if self._embedder is not None:
+            self._embedder.close()
         lib.llama_free(self._context)
         super().close()
 
@@ -156,7 +178,7 @@ class LlamaModel(Weights):
         width = lib.llama_model_n_embd(self._weights) // heads * lib.llama_model_n_head_kv(self._weights)
         return 2 * width * lib.llama_model_n_layer(self._weights) * _F16_BYTES
 
-    def _new_context(self, options: ModelOptions) -> lib.llama_context_p:
+    def _new_context(self) -> lib.llama_context_p:
         params = lib.llama_context_default_params()
         params.n_ctx = self.n_ctx * self.n_slots
         params.n_seq_max = self.n_slots
@@ -164,7 +186,7 @@ class LlamaModel(Weights):
         params.kv_unified = False
         params.n_batch = params.n_ubatch = self.n_batch
         params.n_outputs_max = self.n_slots
-        params.n_threads = params.n_threads_batch = options.n_threads or psutil.cpu_count(logical=False) or 1
+        params.n_threads = params.n_threads_batch = self._n_threads
         params.swa_full = False
         params.no_perf = True
         context = lib.llama_init_from_model(self._weights, params)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from mcp_llama.engine.model import Pooling
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
@@ -12,3 +14,4 @@ class ModelOptions:
     n_batch: int = 512
     n_threads: int | None = None
     n_gpu_layers: int = 0
+    pooling: Pooling | None = None

@@ -6,7 +6,7 @@
 import ctypes
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -37,7 +37,7 @@ _SAMPLING_KEYS = {
 
 
 class Weights:
-    """A loaded file. `tokenize` is for any thread, also while another one closes the file."""
+    """A loaded file. `tokenize` and `pieces` are for any thread, also while another one closes the file."""
 
     def __init__(self, path: Path, options: ModelOptions, on_progress: Callable[[float], bool] | None = None) -> None:
         """Load the file; see LlamaModel."""
@@ -84,6 +84,19 @@ class Weights:
         if piece is None:
             piece = self._pieces[token] = self._read_piece(token, special=False)
         return piece
+
+    def token_piece(self, token: int) -> bytes:
+        """The same, but control tokens are named."""
+        return self.token_bytes(token) or self._read_piece(token, special=True)
+
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes of each token, control tokens named. Any thread, also while another one closes the file.
+
+        Raises:
+            EngineError: the model has been closed.
+        """
+        with self._readers.reading():
+            return [self._read_piece(token, special=True) for token in tokens]
 
     def is_eog(self, token: int) -> bool:
         """Whether the token ends a generation."""

@@ -1,0 +1,61 @@
+"""Failures: every exception of the plain HTTP routes as a response."""
+
+from typing import Any, cast
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from mcp_llama.errors import McpLlamaError
+from mcp_llama.server.client_watch import ClientGoneError
+from mcp_llama.server.errors import body_of, error_body, headers_of, internal_error_body, status_of
+from mcp_llama.server.validation import explain, place
+
+_CLIENT_GONE = 499
+_PLACES = ("body", "query", "path", "header")
+
+
+def add_failures(app: FastAPI) -> None:
+    """Make an app answer with error bodies."""
+    app.add_exception_handler(McpLlamaError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientGoneError, _gone)
+    app.add_exception_handler(Exception, _defect)
+
+
+async def _known(_: Request, error: Exception) -> Response:
+    known = cast(McpLlamaError, error)
+    return JSONResponse(body_of(known), status_of(known), headers=headers_of(known))
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    problems = [_without_place(problem) for problem in cast(RequestValidationError, error).errors()]
+    param = place(problems[0]) or None
+    return JSONResponse(error_body(explain(problems), kind="invalid_request_error", param=param), 400)
+
+
+def _without_place(problem: dict[str, Any]) -> dict[str, Any]:
+    """The problem as its sender sees it: below the body or the query."""
+    if problem["type"] == "json_invalid":
+        return {**problem, "loc": (), "msg": f"not valid JSON, {problem['ctx']['error']}"}
+    where = problem["loc"]
+    return {**problem, "loc": where[1:] if where and where[0] in _PLACES else where}
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    known = cast(HTTPException, error)
+    text = known.detail
+    if known.status_code == 404:
+        text = f"There is no {request.url.path} here. See /docs for what there is."
+    return JSONResponse(error_body(text, kind="invalid_request_error"), known.status_code, headers=known.headers)
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=_CLIENT_GONE)
+
+
+async def _defect(_request: Request, _error: Exception) -> Response:
+    return JSONResponse(internal_error_body(), 500)

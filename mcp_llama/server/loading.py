@@ -1,0 +1,28 @@
+"""Waiting for a model that is still loading."""
+
+import anyio
+
+from mcp_llama.backends.backend import Backend
+from mcp_llama.errors import UnavailableError
+
+_PATIENCE_S = 30.0
+_RETRY_AFTER_S = 10.0
+
+
+async def wait_for_model(backend: Backend, model: str | None) -> str:
+    """Wait until a model can answer; returns its name.
+
+    Raises:
+        UnavailableError: it takes longer than a client without a sign of life would wait.
+        UnknownModelError: no model of that name is served.
+        ModelLoadError: it could not be loaded.
+    """
+    with anyio.move_on_after(_PATIENCE_S):
+        await backend.ready(model)
+        return model or backend.models()[0].name
+    raise loading_error(backend)
+
+
+def loading_error(backend: Backend) -> UnavailableError:
+    """How far the model is."""
+    return UnavailableError(f"the model is still loading ({backend.models()[0].loaded:.0%})", _RETRY_AFTER_S)

@@ -1,0 +1,131 @@
+"""How `completions` and `chat/completions` write the same generations: chunks of a stream, and whole bodies."""
+
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from mcp_llama import __version__
+from mcp_llama.api import Result, TokenLogprob, Usage
+from mcp_llama.server.openai.logprobs import chat_logprobs, completion_logprobs
+
+Json = dict[str, Any]
+
+
+class Format(Protocol):
+    """One of the two. `echo` is the prompt, where the caller wants to have it back."""
+
+    chunk_object: str
+    whole_object: str
+    id_prefix: str
+
+    def opening(self, echo: str) -> Json | None:
+        """What a choice begins with, before its first token."""
+        ...
+
+    def piece(self, text: str, logprobs: Sequence[TokenLogprob] | None) -> Json:
+        """A choice's new text."""
+        ...
+
+    def whole(self, echo: str, text: str, logprobs: Sequence[TokenLogprob] | None) -> Json:
+        """A choice's whole text."""
+        ...
+
+
+class CompletionFormat:
+    """`completions`: text."""
+
+    chunk_object = whole_object = "text_completion"
+    id_prefix = "cmpl-"
+
+    def opening(self, echo: str) -> Json | None:
+        """The echo, if there is one."""
+        return self.piece(echo, None) if echo else None
+
+    def piece(self, text: str, logprobs: Sequence[TokenLogprob] | None) -> Json:
+        """New text."""
+        return {"text": text, "logprobs": None if logprobs is None else completion_logprobs(logprobs)}
+
+    def whole(self, echo: str, text: str, logprobs: Sequence[TokenLogprob] | None) -> Json:
+        """The whole text."""
+        return self.piece(echo + text, logprobs)
+
+
+class ChatFormat:
+    """`chat/completions`: a message of the assistant. There is no echo."""
+
+    chunk_object = "chat.completion.chunk"
+    whole_object = "chat.completion"
+    id_prefix = "chatcmpl-"
+
+    def opening(self, echo: str) -> Json | None:
+        """The role."""
+        return {"delta": {"role": "assistant", "content": echo}, "logprobs": None}
+
+    def piece(self, text: str, logprobs: Sequence[TokenLogprob] | None) -> Json:
+        """New text."""
+        delta = {"content": text} if text else {}
+        return {"delta": delta, "logprobs": None if logprobs is None else chat_logprobs(logprobs)}
+
+    def whole(self, echo: str, text: str, logprobs: Sequence[TokenLogprob] | None) -> Json:
+        """The whole text."""
+        message = {"role": "assistant", "content": echo + text, "refusal": None}
+        return {"message": message, "logprobs": None if logprobs is None else chat_logprobs(logprobs)}
+
+
+class Envelope:
+    """What surrounds the choices of one response, the same in every chunk."""
+
+    def __init__(self, model: str, form: Format) -> None:
+        self._form = form
+        self._head: Json = {
+            "id": f"{form.id_prefix}{secrets.token_hex(12)}",
+            "created": int(time.time()),
+            "model": model,
+            "system_fingerprint": f"mcp-llama-{__version__}",
+        }
+
+    def chunk(self, choices: list[Json], **more: Any) -> Json:
+        """A chunk of a stream."""
+        return {**self._head, "object": self._form.chunk_object, "choices": choices, **more}
+
+    def whole(self, choices: list[Json], **more: Any) -> Json:
+        """A whole body."""
+        return {**self._head, "object": self._form.whole_object, "choices": choices, **more}
+
+
+def usage_of(results: Sequence[Result], n: int) -> Json:
+    """The counts of all choices; the `n` choices of a prompt share it."""
+    prompts = results[::n]
+    prompt = sum(result.usage.prompt_tokens for result in prompts)
+    completion = sum(result.usage.completion_tokens for result in results)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": sum(result.usage.cached_tokens for result in prompts)},
+    }
+
+
+def timings_of(usage: Usage, admitted: float, first: float, now: float) -> Json:
+    """llama.cpp's timings of a choice; the times are seconds from any one moment.
+
+    The first token comes with the prompt: what is predicted in the time after it are the others.
+    """
+    computed, predicted = usage.prompt_tokens - usage.cached_tokens, max(0, usage.completion_tokens - 1)
+    return {
+        "cache_n": usage.cached_tokens,
+        "prompt_n": computed,
+        **_pace("prompt", computed, first - admitted),
+        "predicted_n": usage.completion_tokens,
+        **_pace("predicted", predicted, now - first),
+    }
+
+
+def _pace(name: str, tokens: int, seconds: float) -> Json:
+    known = tokens > 0 and seconds > 0
+    return {
+        f"{name}_ms": round(seconds * 1000, 3),
+        f"{name}_per_token_ms": round(seconds * 1000 / tokens, 3) if known else None,
+        f"{name}_per_second": round(tokens / seconds, 3) if known else None,
+    }

@@ -1,0 +1,134 @@
+"""The bodies of `/v1` requests.
+
+Fields and meanings are OpenAI's, with llama.cpp's sampling options beside them. What this server cannot honour may
+only hold a value that changes nothing.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from mcp_llama.server.wire import EmptyList, MessageIn, Stop, StructuredSamplingIn, TextIn, Wire
+
+MAX_N = 128
+MAX_INPUTS = 2048
+_MAX_TOP_LOGPROBS = 20
+
+Token = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Texts = str | list[str] | list[Token] | list[list[Token]]
+
+
+class StreamOptionsIn(Wire):
+    """What a stream should carry beside its text."""
+
+    include_usage: bool | None = None
+    include_obfuscation: Literal[False, None] = None
+
+
+class TextFormatIn(Wire):
+    """The one format that needs no constraint."""
+
+    type: Literal["text"]
+
+
+class GenerationIn(TextIn, StructuredSamplingIn):
+    """What `completions` and `chat/completions` have in common."""
+
+    max_tokens: int | None = Field(None, ge=1)
+    n: int | None = Field(None, ge=1, le=MAX_N)
+    stop: Stop = None
+    stream: bool | None = None
+    stream_options: StreamOptionsIn | None = None
+    timings_per_token: bool = Field(False, description="Add `timings` to every chunk, not only to the last one.")
+    user: str | None = Field(None, description="Accepted, and not used.")
+    cache_prompt: Literal[True, None] = None
+    response_format: TextFormatIn | None = None
+
+    @property
+    def choices(self) -> int:
+        """How many completions of each prompt."""
+        return self.n or 1
+
+    @property
+    def includes_usage(self) -> bool:
+        """Whether a stream ends with a chunk that counts the tokens."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    @model_validator(mode="after")
+    def _check_stream_options(self) -> Self:
+        if self.stream_options is not None and not self.stream:
+            raise PydanticCustomError("stream_options", "stream_options is only for stream: true")
+        return self
+
+
+class CompletionIn(GenerationIn):
+    """The body of `POST /v1/completions`."""
+
+    prompt: Texts
+    max_tokens: int | None = Field(16, ge=1)
+    best_of: int | None = Field(None, ge=1, le=MAX_N)
+    echo: bool | None = None
+    logprobs: int | None = Field(None, ge=0, le=_MAX_TOP_LOGPROBS)
+    suffix: Literal["", None] = None
+
+    @model_validator(mode="after")
+    def _check_choices(self) -> Self:
+        if self.best_of is not None and self.best_of != self.choices:
+            raise PydanticCustomError("best_of", "best_of is not supported by this server; leave it out")
+        if self.echo and self.logprobs is not None:
+            raise PydanticCustomError("echo", "echo cannot go with logprobs; leave one of them out")
+        return self
+
+    def prompts(self) -> list[str | tuple[int, ...]]:
+        """The prompts one by one, each a text or tokens."""
+        return split_texts(self.prompt)
+
+
+class ChatIn(GenerationIn):
+    """The body of `POST /v1/chat/completions`."""
+
+    messages: list[MessageIn] = Field(min_length=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=_MAX_TOP_LOGPROBS)
+    metadata: dict[str, str] | None = Field(None, description="Accepted, and not used.")
+    safety_identifier: str | None = Field(None, description="Accepted, and not used.")
+    prompt_cache_key: str | None = Field(None, description="Accepted; every prefix is cached anyway.")
+    store: Literal[False, None] = None
+    service_tier: Literal["auto", "default", None] = None
+    modalities: list[Literal["text"]] | None = None
+    reasoning_effort: Literal["none", None] = None
+    tools: EmptyList | None = None
+    functions: EmptyList | None = None
+    tool_choice: Literal["none", "auto", None] = None
+    function_call: Literal["none", "auto", None] = None
+    parallel_tool_calls: bool | None = Field(None, description="Means nothing without tools.")
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        given = {self.max_tokens, self.max_completion_tokens} - {None}
+        if len(given) > 1:
+            raise PydanticCustomError("max_tokens", "max_tokens and max_completion_tokens differ; give one of them")
+        if self.top_logprobs and not self.logprobs:
+            raise PydanticCustomError("top_logprobs", "top_logprobs is only for logprobs: true")
+        return self
+
+
+class EmbeddingsIn(Wire):
+    """The body of `POST /v1/embeddings`."""
+
+    input: Texts
+    model: str | None = None
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = Field(None, ge=1, description="May only be the model's own.")
+    user: str | None = Field(None, description="Accepted, and not used.")
+
+
+def split_texts(texts: Any) -> list[str | tuple[int, ...]]:
+    """One text, several, the tokens of one or those of several, as a list."""
+    if isinstance(texts, str):
+        return [texts]
+    if texts and isinstance(texts[0], int):
+        return [tuple(texts)]
+    return [text if isinstance(text, str) else tuple(text) for text in texts]

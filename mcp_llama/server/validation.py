@@ -1,0 +1,37 @@
+"""Validation: pydantic's findings in words that say which field is wrong and why."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from mcp_llama.errors import shown
+
+_MAX_PROBLEMS = 3
+_MAX_NAME = 80
+
+Problem = dict[str, Any]
+
+
+def explain(problems: Sequence[Any]) -> str:
+    """A sentence for each of the first problems."""
+    lines = [_explain(cast(Problem, problem)) for problem in problems[:_MAX_PROBLEMS]]
+    if len(problems) > _MAX_PROBLEMS:
+        lines.append(f"And {len(problems) - _MAX_PROBLEMS} more like these.")
+    return " ".join(lines)
+
+
+def place(problem: Problem) -> str:
+    """The field that a problem is about, as a dotted path."""
+    return ".".join(str(part)[:_MAX_NAME] for part in problem["loc"])
+
+
+def _explain(problem: Problem) -> str:
+    where = place(problem)
+    if problem["type"] == "missing":
+        return f"{where} is missing."
+    if problem["type"] == "extra_forbidden":
+        return f"{where} is unknown."
+    if problem["type"] == "none_required":
+        return f"{where} is not supported by this server; leave it out."
+    if not where:
+        return f"The request is wrong: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+    return f"{where} is {shown(problem['input'])}: {problem['msg'][0].lower()}{problem['msg'][1:]}."

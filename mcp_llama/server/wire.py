@@ -1,0 +1,145 @@
+"""What the JSON of a request may say, wherever it is sent by plain HTTP."""
+
+import time
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from mcp_llama.api import Limits, Message, Role
+from mcp_llama.engine.sampling import BOUNDS
+from mcp_llama.engine.types import TokenDelta, TokenRequest
+
+MAX_STOP = 16
+_MAX_TIME_S = 86_400
+
+
+def bounded(name: str) -> Any:
+    """An optional number within the bounds of the sampling option of that name."""
+    low, high = BOUNDS[name]
+    return Field(None, ge=low, le=high)
+
+
+def _refuse_items(value: list[Any]) -> list[Any]:
+    if value:
+        raise PydanticCustomError("unsupported", "this server does not support it, leave it out")
+    return value
+
+
+EmptyList = Annotated[list[Any], AfterValidator(_refuse_items), WithJsonSchema({"type": "array", "maxItems": 0})]
+"""A list that clients know and this server cannot honour."""
+
+
+class Wire(BaseModel):
+    """A JSON object that refuses names it does not know."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SamplingIn(Wire):
+    """llama.cpp's sampling options by their own names. Without one, the model's own default counts."""
+
+    temperature: float | None = bounded("temperature")
+    dynatemp_range: float | None = bounded("dynatemp_range")
+    dynatemp_exponent: float | None = bounded("dynatemp_exponent")
+    top_k: int | None = bounded("top_k")
+    top_p: float | None = bounded("top_p")
+    min_p: float | None = bounded("min_p")
+    typical_p: float | None = bounded("typical_p")
+    top_n_sigma: float | None = bounded("top_n_sigma")
+    xtc_probability: float | None = bounded("xtc_probability")
+    xtc_threshold: float | None = bounded("xtc_threshold")
+    dry_multiplier: float | None = bounded("dry_multiplier")
+    dry_base: float | None = bounded("dry_base")
+    dry_allowed_length: int | None = bounded("dry_allowed_length")
+    dry_penalty_last_n: int | None = bounded("dry_penalty_last_n")
+    mirostat: int | None = bounded("mirostat")
+    mirostat_tau: float | None = bounded("mirostat_tau")
+    mirostat_eta: float | None = bounded("mirostat_eta")
+    repeat_penalty: float | None = bounded("repeat_penalty")
+    repeat_last_n: int | None = bounded("repeat_last_n")
+    presence_penalty: float | None = bounded("presence_penalty")
+    frequency_penalty: float | None = bounded("frequency_penalty")
+    seed: int | None = bounded("seed")
+    ignore_eos: bool | None = None
+
+    def sampling(self) -> dict[str, object]:
+        """The options that were given."""
+        given = self.model_dump(include=_SAMPLING_NAMES | {"logit_bias", "dry_sequence_breakers"}, exclude_none=True)
+        return cast(dict[str, object], given)
+
+
+_SAMPLING_NAMES = set(SamplingIn.model_fields)
+
+
+class TextIn(SamplingIn):
+    """What every request for text may say."""
+
+    model: str | None = Field(None, description="Default: the model that is served.")
+    max_time_s: float | None = Field(
+        None, gt=0, le=_MAX_TIME_S, description="End after this time with the text so far; finish_reason is then time."
+    )
+    return_progress: bool = Field(False, description="Send events with `prompt_progress` while the prompt is computed.")
+
+
+class StructuredSamplingIn(Wire):
+    """The sampling options that are no plain values, and so cannot be in a query."""
+
+    logit_bias: dict[str, float] | None = Field(
+        None, description="Added to the logits of tokens by id, -100 to 100; all else is unchanged."
+    )
+    dry_sequence_breakers: list[str] | None = None
+
+
+Stop = Annotated[str | list[str] | None, Field(description=f"End before any of these strings, at most {MAX_STOP}.")]
+
+
+def stop_strings(stop: str | list[str] | None) -> tuple[str, ...]:
+    """The stop strings as the backend takes them."""
+    return () if stop is None else (stop,) if isinstance(stop, str) else tuple(stop)
+
+
+def limits(text: TextIn, max_tokens: int | None, default: int | None, stop: str | list[str] | None) -> Limits:
+    """Where a generation ends."""
+    return Limits(
+        max_tokens=max_tokens, default_max_tokens=default, max_time_s=text.max_time_s, stop=stop_strings(stop)
+    )
+
+
+def prompt_progress(request: TokenRequest, delta: TokenDelta) -> dict[str, Any]:
+    """How far a prompt is, in the words of llama.cpp's server; `time_ms` counts from the request's slot."""
+    admitted = delta.admitted if delta.admitted is not None else time.monotonic()
+    return {
+        "total": len(request.prompt),
+        "cache": delta.cached_tokens,
+        "processed": delta.computed_tokens,
+        "time_ms": round((time.monotonic() - admitted) * 1000, 1),
+    }
+
+
+class TextPart(Wire):
+    """A piece of a message."""
+
+    type: Literal["text"]
+    text: str
+
+
+class MessageIn(Wire):
+    """One turn of a chat."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[TextPart]
+    # Clients send these back with the answers they got; what means something cannot be honoured.
+    name: None = None
+    refusal: None = None
+    audio: None = None
+    function_call: None = None
+    annotations: EmptyList | None = None
+    tool_calls: EmptyList | None = None
+
+    def message(self) -> Message:
+        """The message as a template takes it."""
+        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+        # OpenAI's newer name for the same role, which the templates of open models do not know.
+        role: Role = "system" if self.role == "developer" else self.role
+        return Message(role=role, content=text)
