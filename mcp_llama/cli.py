@@ -39,7 +39,7 @@ from mcp_llama.terminal import run_chat, run_generate, show_loading
 _HELP = f"""\
 mcp-llama {__version__}: a local llama.cpp model as tools for agents, token by token.
 
-  mcp-llama serve                       MCP over HTTP on http://127.0.0.1:8080/mcp
+  mcp-llama serve                       MCP, /v1 and a playground on http://127.0.0.1:8080/
   mcp-llama stdio                       MCP over stdin and stdout, for Claude Desktop and others
   mcp-llama generate "Once upon a time" continue a text here on the terminal
   mcp-llama chat "Why is the sky blue?" ask once; without a question, hold a conversation
@@ -154,10 +154,11 @@ def _welcome(base: str, file: ModelFile, settings: ServeSettings) -> str:
     entry = {"mcpServers": {"mcp-llama": _stdio_entry(file, settings)}}
     return (
         f"mcp-llama {__version__} serves {file.name} ({file.reason}).\n\n"
+        f"  Playground       {base}/\n"
         f"  Streamable HTTP  {base}{MCP_PATH}\n"
         f"  SSE (older)      {base}{SSE_PATH}\n"
         f"  OpenAI API       {base}/v1\n"
-        f"  Playground       {base}/  (docs: {base}/docs)\n\n"
+        f"  Documentation    {base}/docs\n\n"
         "Claude Desktop, Cursor and others start their own server with this entry:\n\n"
         f"{json.dumps(entry, indent=2)}\n\n"
         "Ctrl-C ends the server.\n"

@@ -19,7 +19,7 @@ from pydantic_settings import (
 
 from mcp_llama.command_line import POSITIONAL, parse_flags
 from mcp_llama.engine.limits import EngineLimits
-from mcp_llama.engine.llama import ModelOptions
+from mcp_llama.engine.llama import FlashAttention, ModelOptions
 from mcp_llama.engine.model import Pooling
 from mcp_llama.errors import ConfigError, UnknownNameError
 from mcp_llama.server.settings import ProgressStyle, ServerLimits
@@ -44,6 +44,9 @@ class ModelSettings(BaseSettings):
     n_batch: int = Field(512, ge=1, le=16_384, description="rows of one llama_decode")
     n_threads: int | None = Field(None, ge=1, description="threads of llama.cpp; default: the physical cores")
     n_gpu_layers: int = Field(0, ge=-1, description="layers to put on a GPU; -1 for all")
+    flash_attn: FlashAttention = Field(
+        "auto", description="flash attention; off is slower, but exact to the last bit alone and in a batch"
+    )
     pooling: Pooling | None = Field(None, description="how embeddings are pooled; default: the model's own, or mean")
     log_level: LogLevel = Field("info", description="what is logged to stderr")
 
@@ -55,6 +58,7 @@ class ModelSettings(BaseSettings):
             n_batch=self.n_batch,
             n_threads=self.n_threads,
             n_gpu_layers=self.n_gpu_layers,
+            flash_attn=self.flash_attn,
             pooling=self.pooling,
         )
 

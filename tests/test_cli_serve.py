@@ -79,7 +79,7 @@ async def models(server: str | StdioServerParameters) -> tuple[str, list[str]]:
 def test_serve_prints_where_it_can_be_reached() -> None:
     with served(COMMAND) as server:
         (base,) = set(re.findall(r"http://127\.0\.0\.1:\d+", server.welcome))
-        for path in ("/mcp", "/sse", "/health"):
+        for path in ("/", "/mcp", "/sse", "/v1", "/docs"):
             assert f" {base}{path}\n" in server.welcome
         version, (name,) = anyio.run(models, f"{base}/mcp")
         assert version == __version__

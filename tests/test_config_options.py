@@ -8,25 +8,34 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from starlette.applications import Starlette
+from fastapi import FastAPI
 
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.config import SETTINGS, ModelSettings, ServerSettings, ServeSettings, StdioSettings, load_settings
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.llama import ModelOptions
-from mcp_llama.server.app import AppSecurity
 from mcp_llama.server.mcp import LlamaServer
+from mcp_llama.server.security import AppSecurity
 from mcp_llama.server.settings import ServerLimits
 from tests.command import run_here
 from tests.fake_model import FakeModel
 from tests.isolation import isolation
 
-MODEL: dict[str, Any] = {"n_ctx": 96, "n_slots": 3, "n_batch": 48, "n_threads": 5, "n_gpu_layers": 7, "pooling": "cls"}
+MODEL: dict[str, Any] = {
+    "n_ctx": 96,
+    "n_slots": 3,
+    "n_batch": 48,
+    "n_threads": 5,
+    "n_gpu_layers": 7,
+    "flash_attn": "off",
+    "pooling": "cls",
+}
 ENGINE: dict[str, Any] = {"max_queue": 11, "max_queue_tokens": 222, "unread_limit": 33, "stall_timeout": 4.5}
 SERVER: dict[str, Any] = {
     "max_tokens": 17,
     "max_time_s": 18.5,
     "heartbeat_s": 1.25,
+    "ping_s": 2.5,
     "stall_timeout": 4.5,
     "progress_style": "status",
     "progress_interval_ms": 150,
@@ -75,7 +84,13 @@ class Served:
     models: list[ModelOptions] = field(default_factory=list[ModelOptions])
     engines: list[EngineLimits | None] = field(default_factory=list[EngineLimits | None])
     servers: list[ServerLimits] = field(default_factory=list[ServerLimits])
+    apps: list[ServerLimits] = field(default_factory=list[ServerLimits])
     doors: list[AppSecurity] = field(default_factory=list[AppSecurity])
+    stall_timeouts: list[float] = field(default_factory=list[float])
+
+    def note_stall_timeout(self, _: socket.socket, stall_timeout: float) -> None:
+        self.stall_timeouts.append(stall_timeout)
+
     addresses: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
 
 
@@ -99,9 +114,10 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
         served.servers.append(limits)
         return LlamaServer(tools=[], name="test")
 
-    def build_app(mcp: LlamaServer, backend: LocalBackend, security: AppSecurity) -> Starlette:
+    def build_app(mcp: LlamaServer, backend: LocalBackend, limits: ServerLimits, security: AppSecurity) -> FastAPI:
+        served.apps.append(limits)
         served.doors.append(security)
-        return Starlette()
+        return FastAPI()
 
     def bind(host: str, port: int) -> socket.socket:
         served.addresses.append((host, port))
@@ -112,7 +128,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
         await backend.close()
 
     async def serve_http(
-        app: Starlette, backend: LocalBackend, mcp: LlamaServer, listener: socket.socket, on_started: object
+        app: FastAPI, backend: LocalBackend, mcp: LlamaServer, listener: socket.socket, on_started: object
     ) -> None:
         listener.close()
         await load_only(backend)
@@ -123,6 +139,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
     monkeypatch.setattr("mcp_llama.cli.LlamaModel", load)
     monkeypatch.setattr("mcp_llama.cli.LocalBackend", Backend)
     monkeypatch.setattr("mcp_llama.cli.claim_stdio", lambda: None)
+    monkeypatch.setattr("mcp_llama.cli.drop_stalled", served.note_stall_timeout)
     for part in (build_server, build_app, bind, serve_http, serve_stdio):
         monkeypatch.setattr(f"mcp_llama.cli.{part.__name__}", part)
     return served
@@ -151,6 +168,8 @@ def test_every_flag_of_a_server_reaches_its_part(
     assert [asdict(limits) for limits in served.servers] == [SERVER]
     if command == "serve":
         assert served.addresses == [("localhost", 0)]
+        assert served.apps == served.servers
+        assert served.stall_timeouts == [ENGINE["stall_timeout"]]
         assert served.doors == [AppSecurity(allowed_hosts=["a:*"], allowed_origins=["https://b"])]
 
 

@@ -1,6 +1,7 @@
 """The examples, run as the README says, against a real server with the real model."""
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,7 +29,8 @@ def run_example(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]
 
 
 def test_every_example_is_run_by_a_test() -> None:
-    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {"stream.py", "stdio.py", "throughput.py"}
+    tested = {"stream.py", "stdio.py", "throughput.py", "openai_stream.py", "similarity.py"}
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == tested
 
 
 def test_stream_prints_the_tokens_and_then_the_same_text_as_the_result(url: str) -> None:
@@ -36,6 +38,20 @@ def test_stream_prints_the_tokens_and_then_the_same_text_as_the_result(url: str)
     result = ast.literal_eval(done.stderr.splitlines()[0])
     assert result["text"] + "\n" == done.stdout
     assert result["usage"]["completion_tokens"] > 1
+
+
+def test_openai_stream_prints_tokens_and_their_number(url: str) -> None:
+    done = run_example("openai_stream.py", url.replace("/mcp", "/v1"), "Why is the sky blue?")
+    assert len(done.stdout.split()) > 1
+    assert json.loads(done.stderr.strip())["completion_tokens"] > 1
+
+
+def test_similarity_ranks_the_nearest_text_first(url: str) -> None:
+    texts = ["The stock market fell sharply today.", "A kitten lay on the rug."]
+    done = run_example("similarity.py", url.replace("/mcp", "/v1"), "The cat sat on the mat.", *texts)
+    scores, ranked = zip(*(line.split("  ") for line in done.stdout.splitlines()), strict=True)
+    assert list(ranked) == texts[::-1]
+    assert sorted(map(float, scores), reverse=True) == list(map(float, scores))
 
 
 def test_stdio_stops_the_answer_half_way() -> None:

@@ -28,6 +28,7 @@ _DEFAULT_N_SLOTS = 4
 _MIN_N_CTX = 512
 _KV_SHARE_OF_MEMORY = 0.25
 _F16_BYTES = 2
+_FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 
 
 class LlamaModel(Weights):
@@ -49,7 +50,7 @@ class LlamaModel(Weights):
             self.pooling: Pooling = options.pooling or own_pooling(self.metadata)
             self._n_threads = options.n_threads or psutil.cpu_count(logical=False) or 1
             self._embedder: LlamaEmbedder | None = None
-            self._context = self._new_context()
+            self._context = self._new_context(options)
         except BaseException:
             super().close()
             raise
@@ -178,7 +179,7 @@ class LlamaModel(Weights):
         width = lib.llama_model_n_embd(self._weights) // heads * lib.llama_model_n_head_kv(self._weights)
         return 2 * width * lib.llama_model_n_layer(self._weights) * _F16_BYTES
 
-    def _new_context(self) -> lib.llama_context_p:
+    def _new_context(self, options: ModelOptions) -> lib.llama_context_p:
         params = lib.llama_context_default_params()
         params.n_ctx = self.n_ctx * self.n_slots
         params.n_seq_max = self.n_slots
@@ -187,6 +188,7 @@ class LlamaModel(Weights):
         params.n_batch = params.n_ubatch = self.n_batch
         params.n_outputs_max = self.n_slots
         params.n_threads = params.n_threads_batch = self._n_threads
+        params.flash_attn_type = _FLASH_ATTENTION[options.flash_attn]
         params.swa_full = False
         params.no_perf = True
         context = lib.llama_init_from_model(self._weights, params)

@@ -1,8 +1,11 @@
 """How a model is loaded."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from mcp_llama.engine.model import Pooling
+
+FlashAttention = Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,4 +17,5 @@ class ModelOptions:
     n_batch: int = 512
     n_threads: int | None = None
     n_gpu_layers: int = 0
+    flash_attn: FlashAttention = "auto"
     pooling: Pooling | None = None
