@@ -2,7 +2,7 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, Timings
+from mcp_llama.api import ChatRequest, EmbedRequest, GenerateRequest, Limits, Message, Timings
 
 
 def timings(ttft_s: float | None, total_s: float) -> Timings:
@@ -23,6 +23,17 @@ def test_a_request_cannot_be_changed() -> None:
         for field in fields(request):
             with pytest.raises(FrozenInstanceError):
                 setattr(request, field.name, None)
+
+
+def test_a_request_for_vectors_cannot_be_changed_and_arrives_when_it_is_made() -> None:
+    first, second = EmbedRequest(texts=("hi", (1, 2))), EmbedRequest(texts=())
+    assert first.arrival <= second.arrival
+    with pytest.raises(FrozenInstanceError):
+        first.texts = ()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_nobody_gets_log_probabilities_who_did_not_ask() -> None:
+    assert (GenerateRequest(prompt="hi").top_logprobs, ChatRequest(messages=()).top_logprobs) == (None, None)
 
 
 def test_requests_share_no_sampling_options() -> None:

@@ -112,6 +112,7 @@ class TokenLoop:
             sequence.num_computed_tokens = self._model.truncate(place.slot.id, shared)
             sequence.cached_tokens = sequence.num_computed_tokens
             self._metrics.admitted(sequence.admitted - sequence.request.arrival, sequence.cached_tokens)
+            self._deliveries.append((sequence.generation, sequence.delta()))
             try:
                 sequence.sampler = self._model.sampler(sequence.request.sampling, sequence.request.prompt)
             except RequestError as error:

@@ -1,9 +1,12 @@
 """Answers: plain HTTP responses that end when their reader leaves."""
 
+import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from fastapi import Request
 from fastapi.responses import Response
 
@@ -37,6 +40,12 @@ class Answers:
             async with disconnect_cancels(request.receive, scope):
                 return await work()
         raise ClientGoneError
+
+
+async def json_response(data: object) -> Response:
+    """A response whose body may be large: it is encoded off the event loop, where streams go on."""
+    body = await anyio.to_thread.run_sync(partial(json.dumps, data, ensure_ascii=False, separators=(",", ":")))
+    return Response(body, media_type="application/json")
 
 
 def check_complete(result: Result) -> Result:

@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from mcp_llama import __version__
 from mcp_llama.backends.backend import Backend
 from mcp_llama.server.answers import Answers
+from mcp_llama.server.body_limit import BodyLimit
 from mcp_llama.server.client_watch import MCP_PATH
 from mcp_llama.server.failures import add_failures
 from mcp_llama.server.generate import GenerateRoutes
@@ -52,7 +53,6 @@ def build_app(server: LlamaServer, backend: Backend, limits: ServerLimits, secur
         redoc_url=None,
         lifespan=lifespan,
         middleware=_middleware(security),
-        max_body_size=_MAX_BODY,
     )
     app.router.routes += [*http.routes, *sse.routes]
     clocks = StreamClocks(ping_s=limits.ping_s, stall_timeout=limits.stall_timeout)
@@ -68,9 +68,9 @@ def build_app(server: LlamaServer, backend: Backend, limits: ServerLimits, secur
 
 
 def _middleware(security: AppSecurity) -> list[Middleware]:
-    guard = Middleware(HeaderGuard, security)
+    inner = [Middleware(HeaderGuard, security), Middleware(BodyLimit, _MAX_BODY)]
     if not security.allowed_origins:
-        return [guard]
+        return inner
     cors = Middleware(
         CORSMiddleware,
         allow_origins=list(security.allowed_origins),
@@ -78,4 +78,4 @@ def _middleware(security: AppSecurity) -> list[Middleware]:
         allow_headers=["*"],
         expose_headers=["Mcp-Session-Id", "Retry-After"],
     )
-    return [cors, guard]
+    return [cors, *inner]

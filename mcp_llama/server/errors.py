@@ -67,7 +67,8 @@ def body_of(error: McpLlamaError) -> dict[str, Any]:
     message = str(error)
     match error:
         case ContextLengthError():
-            body = error_body(message, kind="invalid_request_error", code="context_length_exceeded")
+            cause = "max_tokens" if error.prompt_tokens < error.limit else None
+            body = error_body(message, kind="invalid_request_error", param=cause, code="context_length_exceeded")
             body["error"] |= {"n_prompt_tokens": error.prompt_tokens, "n_ctx": error.limit}
             return body
         case UnknownModelError():

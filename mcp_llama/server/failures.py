@@ -1,5 +1,6 @@
 """Failures: every exception of the plain HTTP routes as a response."""
 
+import re
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -15,6 +16,8 @@ from mcp_llama.server.validation import explain, place
 
 _CLIENT_GONE = 499
 _PLACES = ("body", "query", "path", "header")
+_ALTERNATIVE = re.compile(r"(constrained-)?(str|int|float|bool)|list\[.*\]")
+"""How pydantic names what a value of several types could have been."""
 
 
 def add_failures(app: FastAPI) -> None:
@@ -38,11 +41,16 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 
 def _without_place(problem: dict[str, Any]) -> dict[str, Any]:
-    """The problem as its sender sees it: below the body or the query."""
+    """The problem as its sender sees it: below the body or the query, in fields and not in pydantic's types."""
     if problem["type"] == "json_invalid":
         return {**problem, "loc": (), "msg": f"not valid JSON, {problem['ctx']['error']}"}
+    if isinstance(problem["input"], bytes):
+        # FastAPI leaves a body as it is when its header does not say JSON.
+        return {**problem, "loc": (), "msg": "the body must be JSON, with the header Content-Type: application/json"}
     where = problem["loc"]
-    return {**problem, "loc": where[1:] if where and where[0] in _PLACES else where}
+    below = where[1:] if where and where[0] in _PLACES else where
+    fields = (part for part in below[1:] if not _ALTERNATIVE.fullmatch(str(part)))
+    return {**problem, "loc": (*below[:1], *fields)}
 
 
 async def _http(request: Request, error: Exception) -> Response:

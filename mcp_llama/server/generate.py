@@ -14,8 +14,9 @@ from mcp_llama.server.answers import Answers, check_complete
 from mcp_llama.server.loading import wait_for_model
 from mcp_llama.server.openapi import EVENTS, FAILURES
 from mcp_llama.server.results import facts
+from mcp_llama.server.security import refuse_embedding
 from mcp_llama.server.sse import Events
-from mcp_llama.server.wire import Stop, StructuredSamplingIn, TextIn, limits, prompt_progress
+from mcp_llama.server.wire import MAX_STOP, PromptProgress, Stop, StructuredSamplingIn, TextIn, limits
 
 
 class GenerateQueryIn(TextIn):
@@ -23,7 +24,9 @@ class GenerateQueryIn(TextIn):
 
     prompt: str = Field(min_length=1)
     max_tokens: int | None = Field(None, ge=1, description="Default: a setting of the server.")
-    stop: list[str] | None = Field(None, description="End before any of these strings; may be repeated.")
+    stop: list[str] | None = Field(
+        None, max_length=MAX_STOP, description="End before any of these strings; may be repeated."
+    )
 
 
 class GenerateIn(TextIn, StructuredSamplingIn):
@@ -103,8 +106,9 @@ class GenerateRoutes:
         """
         return self._stream(body)
 
-    async def generate_event_source(self, query: Annotated[GenerateQueryIn, Query()]) -> Response:
-        """The same for a browser's EventSource, which can only GET."""
+    async def generate_event_source(self, request: Request, query: Annotated[GenerateQueryIn, Query()]) -> Response:
+        """The same for a browser's EventSource, which can only GET; other sites may not embed it."""
+        refuse_embedding(request)
         return self._stream(query)
 
     async def _prepare(self, body: GenerateIn | GenerateQueryIn) -> tuple[str, Generation]:
@@ -120,20 +124,20 @@ class GenerateRoutes:
     def _stream(self, body: GenerateIn | GenerateQueryIn) -> Response:
         async def produce(events: Events) -> None:
             model, generation = await self._prepare(body)
+            progress = PromptProgress(generation.request) if body.return_progress else None
             async with generation:
                 await events.begin()
                 async for delta in generation:
-                    await _send(events, generation, delta, with_progress=body.return_progress)
+                    await _send(events, delta, progress)
                 await events.send(_finish(check_complete(await generation.result()), model))
 
         return self._answers.stream(produce)
 
 
-async def _send(events: Events, generation: Generation, delta: TokenDelta, *, with_progress: bool) -> None:
-    if not delta.completion_tokens:
-        if with_progress:
-            await events.send({"prompt_progress": prompt_progress(generation.request, delta)})
-    elif delta.text or delta.finish is None:
+async def _send(events: Events, delta: TokenDelta, progress: PromptProgress | None) -> None:
+    if progress is not None and (news := progress.advance(delta)) is not None:
+        await events.send({"prompt_progress": news})
+    if delta.completion_tokens and (delta.text or delta.finish is None):
         await events.send({"text": delta.text, "completion_tokens": delta.completion_tokens})
 
 

@@ -1,13 +1,13 @@
-"""The playground: the page at `/` and what belongs to it."""
+"""The playground: the page at `/`, and its parts below `/playground`."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response
+from starlette.exceptions import HTTPException
 
 _FOLDER = Path(__file__).parent / "playground"
-_FILES = {"/": "index.html", "/playground.js": "playground.js", "/playground.css": "playground.css"}
+_PARTS = {path.name: path for path in _FOLDER.iterdir() if path.suffix in (".js", ".css")}
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -22,13 +22,16 @@ _HEADERS = {
 def playground_router() -> APIRouter:
     """The routes."""
     router = APIRouter(include_in_schema=False)
-    for path, name in _FILES.items():
-        router.add_api_route(path, _serve(_FOLDER / name), methods=["GET"], response_class=FileResponse)
+    router.add_api_route("/", _page, methods=["GET"])
+    router.add_api_route("/playground/{name}", _part, methods=["GET"])
     return router
 
 
-def _serve(file: Path) -> Callable[[], Awaitable[Response]]:
-    async def serve() -> Response:
-        return FileResponse(file, headers=_HEADERS)
+async def _page() -> Response:
+    return FileResponse(_FOLDER / "index.html", headers=_HEADERS)
 
-    return serve
+
+async def _part(name: str) -> Response:
+    if name not in _PARTS:
+        raise HTTPException(404)
+    return FileResponse(_PARTS[name], headers=_HEADERS)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mcp_llama.server.errors import error_body
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_FOREIGN_SITES = ("cross-site", "same-site")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +34,7 @@ class AppSecurity:
 class HeaderGuard:
     """ASGI middleware that turns strangers away, by the rules of the MCP transports.
 
-    A web page's script names its origin, and a name that was pointed at this machine shows in Host. What another
-    site embeds without a script (an image, a link) names none: browsers mark it in Sec-Fetch-Site.
+    A web page's script names its origin, and a name that was pointed at this machine shows in Host.
     """
 
     def __init__(self, app: ASGIApp, security: AppSecurity) -> None:
@@ -43,24 +44,30 @@ class HeaderGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it with 403 or 421."""
         if scope["type"] == "http":
-            request = Request(scope)
+            request = _without_own_origin(Request(scope))
             refused = await self._rules.validate_request(request, is_post=False)
             if refused is not None:
-                text = bytes(refused.body).decode()
-                await _refusal(refused.status_code, text)(scope, receive, send)
-                return
-            if _is_embedded(request):
-                await _refusal(403, "Another site may not embed this one.")(scope, receive, send)
+                body = error_body(bytes(refused.body).decode(), kind="permission_error")
+                await JSONResponse(body, refused.status_code)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def _is_embedded(request: Request) -> bool:
-    # A link that a person follows is a navigation, and harmless: it shows our page in place of the other.
-    headers = request.headers
-    foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site") and "origin" not in headers
-    return foreign and not (headers.get("sec-fetch-mode") == "navigate" and request.url.path == "/")
+def _without_own_origin(request: Request) -> Request:
+    """The request without an Origin that is the very host it was sent to: its page came from here."""
+    if request.headers.get("origin") != f"{request.url.scheme}://{request.headers.get('host')}":
+        return request
+    headers = [(name, value) for name, value in request.scope["headers"] if name != b"origin"]
+    return Request({**request.scope, "headers": headers})
 
 
-def _refusal(status: int, text: str) -> JSONResponse:
-    return JSONResponse(error_body(text, kind="permission_error"), status)
+def refuse_embedding(request: Request) -> None:
+    """Refuse what another site embeds without a script (an image, a link), which names no origin.
+
+    Browsers mark it in Sec-Fetch-Site.
+
+    Raises:
+        HTTPException: 403.
+    """
+    if request.headers.get("sec-fetch-site") in _FOREIGN_SITES and "origin" not in request.headers:
+        raise HTTPException(403, "Another site may not embed this.")

@@ -25,6 +25,7 @@ _HEADERS = [
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
+_LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"}
 _STALL_GRACE_S = 1.0
 """The engine notices a stalled reader by itself, and says so in its metrics; this is for what it does not see."""
 
@@ -155,4 +156,6 @@ async def _ping(events: Events, interval: float) -> None:
 
 
 def _json(data: object) -> bytes:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    # They end no line of an event stream, but many readers cut it as Python's `splitlines` does.
+    return text.translate(_LINE_ENDS).encode()

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, Response
 from prometheus_client import generate_latest
 from pydantic import BaseModel
 
@@ -33,7 +33,10 @@ class StatusRoutes:
         router = APIRouter(tags=["status"], responses=GUARD_FAILURES)
         not_ready: Responses = {503: {"model": HealthOut, "description": "Not ready."}}
         router.add_api_route("/health", self.health, methods=["GET"], response_model=HealthOut, responses=not_ready)
-        router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=PlainTextResponse)
+        text: Responses = {
+            200: {"description": "All of them.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+        }
+        router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response, responses=text)
         return router
 
     async def health(self) -> Response:

@@ -3,9 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from mcp_llama.backends.backend import Backend
+from mcp_llama.server.answers import json_response
 from mcp_llama.server.loading import wait_for_model
 from mcp_llama.server.openapi import FAILURES
 from mcp_llama.server.wire import MessageIn, Wire
@@ -76,16 +78,18 @@ class TokenRoutes:
         router.add_api_route("/apply-template", self.apply_template, methods=["POST"], response_model=PromptOut)
         return router
 
-    async def tokenize(self, body: TokenizeIn) -> Any:
+    async def tokenize(self, body: TokenizeIn) -> Response:
         """The tokens of a text."""
         model = await wait_for_model(self._backend, body.model)
         tokens = await self._backend.tokenize(
             body.content, model, add_special=body.add_special, parse_special=body.parse_special
         )
         if not body.with_pieces:
-            return {"tokens": tokens}
+            return await json_response({"tokens": tokens})
         pieces = await self._backend.pieces(tokens, model)
-        return {"tokens": [_piece(token, piece) for token, piece in zip(tokens, pieces, strict=True)]}
+        return await json_response(
+            {"tokens": [_piece(token, piece) for token, piece in zip(tokens, pieces, strict=True)]}
+        )
 
     async def detokenize(self, body: DetokenizeIn) -> Any:
         """The text of tokens."""

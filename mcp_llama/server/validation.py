@@ -27,7 +27,7 @@ def place(problem: Problem) -> str:
 def _explain(problem: Problem) -> str:
     where = place(problem)
     if problem["type"] == "missing":
-        return f"{where} is missing."
+        return f"{where or 'The body'} is missing."
     if problem["type"] == "extra_forbidden":
         return f"{where} is unknown."
     if problem["type"] == "none_required":

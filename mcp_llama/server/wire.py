@@ -33,7 +33,8 @@ EmptyList = Annotated[list[Any], AfterValidator(_refuse_items), WithJsonSchema({
 class Wire(BaseModel):
     """A JSON object that refuses names it does not know."""
 
-    model_config = ConfigDict(extra="forbid")
+    # With a bound, pydantic refuses text with lone surrogates, which could not be written out again.
+    model_config = ConfigDict(extra="forbid", str_min_length=0)
 
 
 class SamplingIn(Wire):
@@ -91,7 +92,10 @@ class StructuredSamplingIn(Wire):
     dry_sequence_breakers: list[str] | None = None
 
 
-Stop = Annotated[str | list[str] | None, Field(description=f"End before any of these strings, at most {MAX_STOP}.")]
+Stop = Annotated[
+    str | Annotated[list[str], Field(max_length=MAX_STOP)] | None,
+    Field(description=f"End before any of these strings, at most {MAX_STOP}."),
+]
 
 
 def stop_strings(stop: str | list[str] | None) -> tuple[str, ...]:
@@ -106,15 +110,26 @@ def limits(text: TextIn, max_tokens: int | None, default: int | None, stop: str 
     )
 
 
-def prompt_progress(request: TokenRequest, delta: TokenDelta) -> dict[str, Any]:
-    """How far a prompt is, in the words of llama.cpp's server; `time_ms` counts from the request's slot."""
-    admitted = delta.admitted if delta.admitted is not None else time.monotonic()
-    return {
-        "total": len(request.prompt),
-        "cache": delta.cached_tokens,
-        "processed": delta.computed_tokens,
-        "time_ms": round((time.monotonic() - admitted) * 1000, 1),
-    }
+class PromptProgress:
+    """How far the prompt of one request is, in the words of llama.cpp's server."""
+
+    def __init__(self, request: TokenRequest) -> None:
+        self._total = len(request.prompt)
+        self._processed = -1
+
+    def advance(self, delta: TokenDelta) -> dict[str, Any] | None:
+        """Where a delta brings it, None if no farther; `time_ms` counts from the request's slot."""
+        processed = min(delta.computed_tokens, self._total)
+        if processed <= self._processed:
+            return None
+        self._processed = processed
+        admitted = delta.admitted if delta.admitted is not None else time.monotonic()
+        return {
+            "total": self._total,
+            "cache": delta.cached_tokens,
+            "processed": processed,
+            "time_ms": round((time.monotonic() - admitted) * 1000, 1),
+        }
 
 
 class TextPart(Wire):

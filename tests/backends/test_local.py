@@ -93,9 +93,10 @@ async def test_an_unknown_model_is_refused_with_those_that_are_served_and_nothin
     assert backend.models()[0].state == "loading"
 
 
-async def test_an_empty_prompt_is_refused(backend: LocalBackend) -> None:
+@pytest.mark.parametrize("prompt", ["", ()])
+async def test_an_empty_prompt_is_refused(backend: LocalBackend, prompt: str | tuple[int, ...]) -> None:
     with pytest.raises(RequestError, match=r"^prompt is empty\."):
-        await backend.generate(GenerateRequest(prompt=""))
+        await backend.generate(GenerateRequest(prompt=prompt))
 
 
 async def test_no_messages_are_refused(backend: LocalBackend) -> None:

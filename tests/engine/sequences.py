@@ -12,7 +12,7 @@ from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.model import Rows
 from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.engine.sequence import Sequence
-from mcp_llama.engine.types import TokenRequest
+from mcp_llama.engine.types import TokenDelta, TokenRequest
 from tests.fake_model import FakeModel
 from tests.gate import PATIENCE_S
 
@@ -50,6 +50,15 @@ async def finish(generation: Generation) -> Result:
     """The result, soon."""
     with anyio.fail_after(PATIENCE_S):
         return await generation.result()
+
+
+async def admission(generation: Generation) -> TokenDelta:
+    """The first delta, which says that the request has got its slot."""
+    with anyio.fail_after(PATIENCE_S):
+        delta = await generation.next()
+    assert delta is not None
+    assert (delta.text, delta.completion_tokens, delta.finish) == ("", 0, None)
+    return delta
 
 
 async def run(engine: Engine, asked: TokenRequest) -> Result:

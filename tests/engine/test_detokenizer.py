@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mcp_llama.engine.detokenizer import Detokenizer
 
 SCRIPTS = "aé中🙂\u0301ш𐍈"
+PARTS = (b"a", b"b", "🙂".encode(), b"\xf0\x9f", b"\xff")
 stops = st.lists(st.text("ab🙂", min_size=1, max_size=5), max_size=3)
 
 
@@ -68,7 +69,7 @@ def test_valid_text_split_anywhere_never_shows_a_replacement_character(text: str
     assert detokenized(pieces(text.encode(), cuts)) == (text, None)
 
 
-@given(st.binary(max_size=40), st.lists(st.integers(0, 40)), stops)
+@given(st.lists(st.sampled_from(PARTS), max_size=20).map(b"".join), st.lists(st.integers(0, 40)), stops)
 def test_what_is_returned_and_decoded_is_counted(raw: bytes, cuts: list[int], stop: list[str]) -> None:
     detokenizer = Detokenizer(stop)
     text, taken = "", b""

@@ -70,10 +70,10 @@ def test_a_vector_without_a_length_stays_as_it_is(pooling: Pooling) -> None:
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_a_vector_does_not_keep_those_of_all_tokens_alive(pooling: Pooling) -> None:
-    job = EmbedJob([[1, 2, 3]], pooling)
-    given_vectors = token_vectors([1, 2, 3], 0)
-    job.add(given_vectors)
-    before = job.vectors[0].tolist()
-    given_vectors[:] = 0
-    assert job.vectors[0].tolist() == before
+def test_the_vectors_of_a_part_may_be_overwritten_by_the_next(pooling: Pooling) -> None:
+    job = EmbedJob([[1, 2, 3, 4]], pooling)
+    for _ in range(2):
+        part = token_vectors(*job.next_tokens(2))
+        job.add(part)
+        part[:] = 0
+    assert job.vectors[0].tolist() == computed([[1, 2, 3, 4]], pooling, 2)[0].tolist()

@@ -9,7 +9,7 @@ import pytest
 from mcp_llama.engine.types import TokenDelta
 from tests.engine.clock import Clock
 from tests.engine.conftest import StartEngine
-from tests.engine.sequences import by_hand, finish, request, run
+from tests.engine.sequences import admission, by_hand, finish, request, run
 from tests.fake_model import FakeModel
 from tests.gate import PATIENCE_S
 
@@ -21,6 +21,7 @@ async def stepped(start: StartEngine, model: FakeModel, prompt: str, max_tokens:
     deltas: list[TokenDelta] = []
     with anyio.fail_after(PATIENCE_S):
         async with engine.generate(request(prompt, max_tokens)) as generation:
+            await admission(generation)
             while not deltas or deltas[-1].finish is None:
                 await model.gate.held()
                 model.gate.step()
@@ -35,6 +36,22 @@ async def test_every_token_is_delivered_when_it_is_sampled(start: StartEngine) -
     assert [delta.text for delta in deltas] == list(by_hand("aaa", 6))
     assert [delta.completion_tokens for delta in deltas] == [1, 2, 3, 4, 5, 6]
     assert [delta.finish is not None for delta in deltas] == [False] * 5 + [True]
+
+
+async def test_a_request_is_told_that_it_has_its_slot_before_its_first_decode(start: StartEngine) -> None:
+    model = FakeModel(n_batch=4)
+    engine = start(model)
+    await run(engine, request("0123456789"))
+    model.gate.shut()
+    arrived = request("01234567xx")
+    async with engine.generate(arrived) as generation:
+        delta = await admission(generation)
+        assert (delta.computed_tokens, delta.cached_tokens, delta.first_token) == (8, 8, None)
+        assert delta.admitted is not None
+        assert arrived.arrival <= delta.admitted
+        model.gate.open()
+        result = await finish(generation)
+    assert result.timings.queue_s == delta.admitted - arrived.arrival
 
 
 async def test_prefill_is_reported_chunk_by_chunk_without_text(start: StartEngine) -> None:
@@ -65,7 +82,7 @@ async def test_the_texts_of_all_deltas_are_the_text_of_the_result(start: StartEn
 
 
 async def test_a_step_makes_one_call_to_the_event_loop(start: StartEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = FakeModel()
+    model = FakeModel(n_slots=5)
     model.gate.shut()
     engine = start(model)
     loop = asyncio.get_running_loop()
@@ -78,12 +95,15 @@ async def test_a_step_makes_one_call_to_the_event_loop(start: StartEngine, monke
         return call_soon_threadsafe(callback, *args)
 
     monkeypatch.setattr(loop, "call_soon_threadsafe", count)
-    a, b, c, d = (engine.generate(request(prompt, 10)) for prompt in ("aaa", "bbb", "ccc", "ddd"))
-    async with a, b, c, d:
-        model.gate.open()
-        for generation in (a, b, c, d):
-            await finish(generation)
-    assert calls == list(range(1, len(model.batches) + 1))
+    first, a, b, c, d = (engine.generate(request(prompt, 10)) for prompt in ("zzz", "aaa", "bbb", "ccc", "ddd"))
+    async with first:
+        await model.gate.held()
+        async with a, b, c, d:
+            model.gate.open()
+            for generation in (first, a, b, c, d):
+                await finish(generation)
+    # Admissions are told before the decode: of the first request alone, then of the other four.
+    assert calls == [0, 1, *range(1, len(model.batches) + 1)]
     assert len(model.batches) < 20
 
 

@@ -52,9 +52,9 @@ async def test_leaving_ends_the_decode_in_flight(start: StartEngine) -> None:
         await model.gate.held()
     async with embedding(engine, "two") as second:
         await model.gate.held()
+        assert texts_of(model) == [LONG[:128], LONG[128:256], "two"]
         model.gate.open()
         assert are_those_of(await outcome(second), "two")
-    assert texts_of(model) == [LONG[:128], LONG[128:256], "two"]
 
 
 async def test_leaving_does_not_change_what_a_generation_says(start: StartEngine) -> None:

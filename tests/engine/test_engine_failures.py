@@ -7,7 +7,7 @@ from mcp_llama.engine.model import DecodeError, Rows
 from mcp_llama.engine.queue import QueueBounds
 from mcp_llama.errors import EngineError
 from tests.engine.conftest import StartEngine
-from tests.engine.sequences import by_hand, finish, request, run
+from tests.engine.sequences import admission, by_hand, finish, request, run
 from tests.fake_model import FakeModel
 from tests.gate import PATIENCE_S
 
@@ -103,6 +103,7 @@ async def test_the_text_before_a_failure_is_delivered(start: StartEngine) -> Non
     engine = start(model)
     text = ""
     async with engine.generate(request("aaa")) as a:
+        await admission(a)
         for _ in range(6):
             await model.gate.held()
             model.gate.step()

@@ -8,7 +8,7 @@ from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.types import TokenDelta
 from tests.engine.clock import Clock
 from tests.engine.conftest import StartEngine
-from tests.engine.sequences import by_hand, finish, request, run, run_all
+from tests.engine.sequences import admission, by_hand, finish, request, run, run_all
 from tests.fake_model import FakeModel
 from tests.gate import PATIENCE_S
 
@@ -24,6 +24,7 @@ async def stepped(start: StartEngine, model: FakeModel, prompt: str, *, stop: tu
     deltas: list[TokenDelta] = []
     with anyio.fail_after(PATIENCE_S):
         async with engine.generate(request(prompt, stop=stop, top_logprobs=0)) as generation:
+            await admission(generation)
             while not deltas or deltas[-1].finish is None:
                 await model.gate.held()
                 model.gate.step()

@@ -7,7 +7,7 @@ from mcp_llama.engine.model import DecodeError
 from tests.engine.clock import Clock
 from tests.engine.conftest import StartEngine
 from tests.engine.exported import exported, exported_types
-from tests.engine.sequences import finish, request, run
+from tests.engine.sequences import admission, finish, request, run
 from tests.engine.shared_prompts import HEAD, LONG
 from tests.engine.shared_prompts import held_model as chunked_model
 from tests.fake_model import FakeModel
@@ -54,6 +54,7 @@ def held_model(n_slots: int = 4, n_batch: int = 64) -> FakeModel:
 async def second_by_second(engine: Engine, model: FakeModel, clock: Clock, prompt: str, max_tokens: int) -> None:
     """A request that waited for two seconds when it comes, and whose every decode takes one."""
     async with engine.generate(request(prompt, max_tokens, arrival=clock.now - 2)) as generation:
+        await admission(generation)
         chunks = -(-len(prompt) // model.n_batch)
         for _ in range(chunks + max_tokens - 1):
             await model.gate.held()
@@ -174,10 +175,12 @@ async def test_pauses_of_readers_are_counted(start: StartEngine, metrics: Engine
     engine = start(FakeModel(), EngineLimits(unread_limit=5), metrics)
     async with engine.generate(request("aaa", 15)) as slow:
         for _ in range(2):
-            await run(engine, request("bbb", 50))
+            # These are too short to pause.
+            for _ in range(3):
+                await run(engine, request("bbb", 4))
             await slow.next()
         await finish(slow)
-    assert exported(metrics.registry)["mcp_llama_reader_pauses_total"] >= 2
+    assert exported(metrics.registry)["mcp_llama_reader_pauses_total"] == 2
 
 
 async def test_engines_count_apart(start: StartEngine, metrics: EngineMetrics) -> None:

@@ -55,8 +55,8 @@ async def test_any_number_may_wait_for_one(start: StartEngine, can_cut: bool) ->
         model.gate.open()
         results = [await finish(generation) for generation in running]
     assert [r.text for r in results] == [by_hand(prompt, 8) for prompt in prompts]
-    assert model.copies == [(0, 1), (0, 2), (0, 3)]
     if can_cut:
+        assert model.copies == [(0, 1), (0, 2), (0, 3)]
         assert [r.usage.cached_tokens for r in results] == [0] + [LONG] * 6
         assert computed_rows(model) == LONG + 7 * (3 + 7)
 

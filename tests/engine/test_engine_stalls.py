@@ -1,11 +1,18 @@
 """A request that has something unread for too long is ended, whether it is paused or not."""
 
+from typing import cast
+
 import anyio
 
+from mcp_llama.engine.engine import Engine
+from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.limits import EngineLimits
+from mcp_llama.engine.metrics import EngineMetrics
+from mcp_llama.engine.queue import QueueBounds
+from mcp_llama.engine.token_loop import TokenLoop
 from tests.engine.clock import Clock
 from tests.engine.conftest import StartEngine
-from tests.engine.sequences import by_hand, finish, request, run
+from tests.engine.sequences import admission, by_hand, finish, request, run
 from tests.fake_model import FakeModel
 from tests.gate import PATIENCE_S
 
@@ -34,6 +41,21 @@ async def test_a_request_that_is_unread_but_not_paused_is_ended(start: StartEngi
         await model.gate.held()
         await delivered()
         clock.now += STALL_S
+        model.gate.open()
+        await run(engine, request("bbb"))
+        result = await finish(unread)
+    assert (result.finish_reason, result.text) == ("abort", by_hand("aaa", 3))
+
+
+async def test_what_comes_later_does_not_make_the_unread_part_younger(start: StartEngine, clock: Clock) -> None:
+    model = held_model()
+    engine = start(model, LIMITS)
+    async with engine.generate(request("aaa", 100)) as unread:
+        for _ in range(2):
+            model.gate.step()
+            await model.gate.held()
+            await delivered()
+            clock.now += STALL_S / 2
         model.gate.open()
         await run(engine, request("bbb"))
         result = await finish(unread)
@@ -94,6 +116,7 @@ async def test_nothing_to_read_is_no_stall_however_long_it_lasts(start: StartEng
     model = held_model()
     engine = start(model, LIMITS)
     async with engine.generate(request("aaa", 5)) as patient:
+        await admission(patient)
         for _ in range(4):
             await model.gate.held()
             clock.now += 2 * STALL_S
@@ -123,6 +146,22 @@ async def test_an_ended_request_that_nobody_reads_keeps_its_result(start: StartE
         assert (await run(engine, request("ccc"))).text == by_hand("ccc", 8)
         result = await finish(ended)
     assert (result.finish_reason, result.text) == ("length", by_hand("aaa", 3))
+
+
+async def test_what_is_on_its_way_to_the_mailbox_sets_the_alarm_too(clock: Clock) -> None:
+    model = FakeModel()
+    token_loop = TokenLoop(model, LIMITS, QueueBounds(model.n_slots, 1, 100), EngineMetrics())
+    generation = Generation(cast(Engine, None), request("aaa", 100))
+    token_loop.add(generation.sequence)
+    assert token_loop.idle_timeout() is None
+    # The event loop, which runs this test, delivers nothing meanwhile.
+    while token_loop.step():
+        pass
+    assert generation.unread_since is None
+    assert token_loop.idle_timeout() == STALL_S
+    clock.now += STALL_S
+    token_loop.step()
+    assert token_loop.idle_timeout() is None
 
 
 async def test_an_engine_with_nothing_to_compute_wakes_to_end_a_stalled_request(start: StartEngine) -> None:

@@ -1,12 +1,19 @@
 import pytest
 
 from mcp_llama import errors
-from mcp_llama.errors import BusyError, ContextLengthError, McpLlamaError, UnknownModelError, UnknownNameError
+from mcp_llama.errors import (
+    BusyError,
+    ContextLengthError,
+    McpLlamaError,
+    UnavailableError,
+    UnknownModelError,
+    UnknownNameError,
+)
 
 
 def test_every_error_is_in_the_tree() -> None:
     classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
-    assert len(classes) == 9
+    assert len(classes) == 10
     assert all(issubclass(c, McpLlamaError) for c in classes)
 
 
@@ -25,6 +32,18 @@ def test_a_prompt_that_fills_the_context_is_refused_with_its_excess(prompt: int,
         f"Prompt has {prompt:,} tokens and max_tokens is 512, but the context holds 8,192. "
         f"Shorten the prompt by at least {excess} tokens, or start the server with a larger n_ctx."
     )
+
+
+def test_a_text_that_asks_for_no_completion_is_refused_without_max_tokens() -> None:
+    assert str(ContextLengthError(8_193, 0, 8_192)) == (
+        "The text has 8,193 tokens, but the context holds 8,192. Shorten it."
+    )
+
+
+def test_a_server_that_is_unavailable_is_busy_for_those_who_do_not_care() -> None:
+    error = UnavailableError("the server is stopping", retry_after_s=5.0)
+    assert isinstance(error, BusyError)
+    assert (error.reason, error.retry_after_s) == ("the server is stopping", 5.0)
 
 
 def test_an_unknown_name_comes_with_the_nearest() -> None:

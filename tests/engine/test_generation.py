@@ -4,7 +4,7 @@ import pytest
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.errors import BusyError, EngineError
 from tests.engine.conftest import StartEngine
-from tests.engine.sequences import by_hand, finish, request
+from tests.engine.sequences import admission, by_hand, finish, request
 from tests.fake_model import FakeModel
 from tests.gate import PATIENCE_S
 
@@ -15,6 +15,7 @@ async def test_waiting_for_a_delta_may_end_without_one(start: StartEngine) -> No
     engine = start(model)
     with anyio.fail_after(PATIENCE_S):
         async with engine.generate(request("aaa")) as generation:
+            await admission(generation)
             assert await generation.next(timeout=0.01) is None
             assert await generation.next(timeout=0.0) is None
             model.gate.open()
@@ -54,6 +55,7 @@ async def test_a_wait_that_is_cancelled_loses_nothing(start: StartEngine) -> Non
     model.gate.shut()
     engine = start(model)
     async with engine.generate(request("aaa")) as generation:
+        await admission(generation)
         with anyio.move_on_after(0.01):
             await generation.next()
         model.gate.open()
@@ -66,7 +68,8 @@ async def test_a_failed_generation_never_has_a_result(start: StartEngine) -> Non
     engine = start(model)
     async with engine.generate(request("aaa")) as generation:
         with anyio.fail_after(PATIENCE_S), pytest.raises(EngineError):
-            await generation.next()
+            async for _ in generation:
+                pass
         for _ in range(2):
             with pytest.raises(EngineError):
                 await finish(generation)

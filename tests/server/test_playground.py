@@ -12,6 +12,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Route, ViewportSize, expect
 
 from mcp_llama.engine.limits import EngineLimits
+from mcp_llama.server.settings import ServerLimits
 from tests.gate import PATIENCE_S
 from tests.server.browser import PHONE, Visit, launched, visit
 from tests.server.client import task_group
@@ -79,11 +80,11 @@ def curl_body(command: str) -> dict[str, Any]:
     return json.loads(body)
 
 
-async def at_bottom(visitor: Visit, *, is_there: bool = True) -> None:
-    distance = "async (it) => it.scrollHeight - it.scrollTop - it.clientHeight"
+async def at_bottom(scroller: Locator, *, is_there: bool = True) -> None:
+    distance = "(it) => it.scrollHeight - it.scrollTop - it.clientHeight"
     with anyio.fail_after(PATIENCE_S):
-        while (await visitor.page.locator("#chat").evaluate(distance) < 2) != is_there:
-            await visitor.page.evaluate("() => new Promise(requestAnimationFrame)")
+        while (await scroller.evaluate(distance) < 2) != is_there:
+            await scroller.evaluate("() => new Promise(requestAnimationFrame)")
 
 
 def canned(*events: str) -> Callable[[Route], Awaitable[None]]:
@@ -207,6 +208,7 @@ async def test_what_the_cache_spared_is_told_at_once_and_in_the_end(browser: Bro
         await visitor.ask("q" * 150)
         await visitor.ended()
         await visitor.hold("r" * 150)
+        await visitor.step()
         await expect(visitor.status).to_have_text(line(r"Reading the prompt · \d+ of \d+ tokens, \d+ from the cache"))
         await visitor.hands.open()
         await expect(visitor.status).to_have_text(
@@ -214,13 +216,13 @@ async def test_what_the_cache_spared_is_told_at_once_and_in_the_end(browser: Bro
         )
 
 
-async def test_a_request_that_waits_for_a_slot_says_so(browser: Browser) -> None:
+async def test_a_request_that_waits_for_its_turn_says_so(browser: Browser) -> None:
     async with visit(browser, Scene(n_slots=1)) as visitor, plain_http() as http, task_group() as tasks:
         await visitor.hands.shut()
         tasks.start_soon(lambda: http.post(f"{visitor.url}/generate", json={"prompt": "x", "max_tokens": 5}))
         await visitor.hands.held()
         await visitor.ask("Why?")
-        await expect(visitor.status).to_have_text(line(r"Waiting for a free slot · \d+\.\d s"))
+        await expect(visitor.status).to_have_text(line(r"Waiting for the first token · \d+\.\d s"))
         await visitor.hands.open()
         await visitor.button("Stop").click()
 
@@ -239,6 +241,14 @@ async def test_the_end_is_told_in_words_with_usage_and_seed(
         await visitor.continue_text("Blue")
         pace = r"\d tokens · \d+\.\d tokens/s · first after \d+ ms"
         await expect(visitor.status).to_have_text(line(rf"{words} · {pace} · prompt 5 tokens · seed 42"))
+
+
+async def test_a_full_context_is_told_from_a_limit(browser: Browser) -> None:
+    async with visit(browser, Scene(n_ctx=64, server=ServerLimits(max_tokens=4))) as visitor:
+        await visitor.ask("Why?")
+        await expect(visitor.status).to_contain_text("stopped where the context is full")
+        await visitor.continue_text("The ")
+        await expect(visitor.status).to_contain_text("stopped at the default max_tokens · 4 tokens")
 
 
 async def test_the_end_by_the_time_limit_is_told(browser: Browser) -> None:
@@ -390,6 +400,17 @@ async def test_edits_keep_apart_what_is_whose(browser: Browser) -> None:
         await visitor.sheet.press_sequentially("O ")
         await expect(visitor.page.locator("#tint mark")).to_have_text(["Sk", "y"])
         await expect(visitor.button("Retry")).to_be_hidden()
+
+
+async def test_a_line_break_of_two_tokens_is_one_line_break(browser: Browser) -> None:
+    async with visit(browser, Scene(scripts={None: "\r\n!"})) as visitor:
+        await visitor.hands.shut()
+        await visitor.continue_text("Hey")
+        await visitor.hands.held()
+        for text in ("Hey\n", "Hey\n", "Hey\n!"):
+            await visitor.step()
+            await expect(visitor.sheet).to_have_value(text)
+        assert await visitor.page.locator("#tint").text_content() == "Hey\n!\u200b"
 
 
 async def test_the_tint_lies_exactly_under_the_text(browser: Browser) -> None:
@@ -621,8 +642,8 @@ async def test_an_error_in_mid_stream_keeps_what_came(browser: Browser) -> None:
         await visitor.says("S")
         visitor.stage.model.fault = lambda _: AssertionError("secret")
         await visitor.hands.open()
-        await expect(visitor.alert).to_be_visible()
-        await expect(visitor.alert).not_to_contain_text("secret")
+        told = visitor.alert.get_by_role("paragraph")
+        await expect(told).to_have_text("The engine failed. Its log has the details; restart the server.")
         await expect(visitor.status).to_contain_text("broken off · 1 token")
         await visitor.says("S")
         await expect(visitor.button("Retry")).to_be_visible()
@@ -653,7 +674,7 @@ async def test_a_server_that_is_gone_is_told_and_its_return_is_seen(browser: Bro
         await visitor.page.context.set_offline(True)
         await visitor.ask("Why?")
         await expect(visitor.alert).to_contain_text("The server cannot be reached.")
-        await expect(visitor.page.get_by_text("Unreachable", exact=True)).to_be_visible()
+        await expect(visitor.page.get_by_text("Offline", exact=True)).to_be_visible()
         await expect(visitor.draft).to_have_value("Why?")
         await visitor.page.context.set_offline(False)
         await expect(visitor.page.get_by_text("Ready", exact=True)).to_be_visible()
@@ -675,16 +696,16 @@ async def test_an_alert_can_be_dismissed(browser: Browser) -> None:
 
 async def test_the_load_is_shown_until_the_model_is_ready(browser: Browser) -> None:
     async with visit(browser, Scene(holds_load=True, scripts={None: "Sky"}), is_ready=False) as visitor:
-        await expect(visitor.page.get_by_text("Loading 50 %")).to_be_visible()
-        bar = visitor.page.get_by_role("progressbar", name="Loading fake")
+        await expect(visitor.page.get_by_text("Loading fake · 50 %")).to_be_visible()
+        bar = visitor.page.get_by_role("progressbar", name="Model loaded")
         await expect(bar).to_have_js_property("value", 0.5)
+        await expect(visitor.field("Model")).to_have_value("fake")
         await visitor.ask("Why?")
         await expect(visitor.status).to_have_text(line(r"Waiting for the model to load, 50 % · \d+\.\d s"))
         await visitor.hands.finish_load()
         await visitor.says("Sky")
         await expect(visitor.page.get_by_text("Ready", exact=True)).to_be_visible()
         await expect(bar).to_be_hidden()
-        await expect(visitor.field("Model")).to_have_value("fake")
 
 
 async def test_a_load_that_failed_says_why(browser: Browser) -> None:
@@ -746,7 +767,8 @@ async def test_everything_can_be_reached_by_tab_in_the_order_of_the_page_and_sho
         await visitor.page.mouse.click(5, 5)
         look = """(it) => [it, it.parentElement, it.nextElementSibling].filter(Boolean).map((one) => {
             const { outlineStyle, outlineWidth, boxShadow, borderColor } = getComputedStyle(one);
-            return [outlineStyle, outlineWidth, boxShadow, borderColor].join();
+            const hasOutline = outlineStyle !== "none" && outlineWidth !== "0px";
+            return [hasOutline, boxShadow, borderColor].join();
         }).join()"""
         reached: list[str] = []
         for _ in range(40):
@@ -758,10 +780,9 @@ async def test_everything_can_be_reached_by_tab_in_the_order_of_the_page_and_sho
             focused = await here.evaluate(look)
             handle = await here.element_handle()
             assert handle is not None
-            await visitor.page.keyboard.press("Tab")
-            blurred = await handle.evaluate(look)
-            await visitor.page.keyboard.press("Shift+Tab")
-            assert focused != blurred, name
+            await handle.evaluate("(it) => it.blur()")
+            assert focused != await handle.evaluate(look), name
+            await handle.evaluate("(it) => it.focus()")
             reached.append(name)
         assert reached == [
             *("chat", "new"),
@@ -943,25 +964,44 @@ async def test_nothing_moves_for_those_who_prefer_that(browser: Browser, motion:
         assert moving == (motion == "no-preference")
 
 
-async def test_the_end_stays_in_view_unless_the_reader_scrolled_away(browser: Browser) -> None:
+@pytest.mark.parametrize("mode", ["Chat", "Completion"])
+async def test_the_end_stays_in_view_unless_the_reader_scrolled_away(browser: Browser, mode: str) -> None:
     async with visit(browser, Scene(scripts={None: ["line\n"] * 80})) as visitor:
-        await visitor.hold("Why?")
+        await visitor.choose(mode)
+        scroller = visitor.page.get_by_role("region", name=mode)
+        shown = visitor.answer if mode == "Chat" else visitor.page.locator("#tint mark")
+        await visitor.hands.shut()
+        await (visitor.ask if mode == "Chat" else visitor.continue_text)("Why?")
+        await visitor.hands.held()
         for _ in range(40):
             await visitor.step()
-        await visitor.says("line\n" * 40)
-        await at_bottom(visitor)
+        await expect(shown).to_have_js_property("textContent", "line\n" * 40)
+        await at_bottom(scroller)
         await expect(visitor.button("↓ Latest")).to_be_hidden()
-        await visitor.page.locator("#chat").hover()
+        await scroller.hover()
         await visitor.page.mouse.wheel(0, -300)
-        await at_bottom(visitor, is_there=False)
+        await at_bottom(scroller, is_there=False)
         await visitor.step()
-        await visitor.says("line\n" * 41)
-        await at_bottom(visitor, is_there=False)
+        await expect(shown).to_have_js_property("textContent", "line\n" * 41)
+        await at_bottom(scroller, is_there=False)
         await visitor.button("↓ Latest").click()
-        await at_bottom(visitor)
+        await at_bottom(scroller)
         await visitor.step()
-        await visitor.says("line\n" * 42)
-        await at_bottom(visitor)
+        await expect(shown).to_have_js_property("textContent", "line\n" * 42)
+        await at_bottom(scroller)
+
+
+@pytest.mark.parametrize("mode", ["Chat", "Completion"])
+async def test_what_takes_room_does_not_push_the_text_out_of_view(browser: Browser, mode: str) -> None:
+    async with visit(browser, SKY) as visitor:
+        await visitor.choose(mode)
+        await (visitor.ask if mode == "Chat" else visitor.continue_text)("Why?")
+        await visitor.ended()
+        await visitor.page.get_by_text("Request as curl").click()
+        await visitor.page.set_viewport_size({"width": 1280, "height": 640})
+        shown = visitor.answer if mode == "Chat" else visitor.page.locator("#tint mark")
+        await expect(shown).to_be_in_viewport(ratio=1)
+        await expect(visitor.status).to_be_in_viewport(ratio=1)
 
 
 # Phones
@@ -981,6 +1021,8 @@ async def test_the_page_fits_a_phone(browser: Browser) -> None:
             await visitor.choose(mode)
             assert await is_in_view(visitor.button(name), size)
             assert await is_in_view(visitor.button("Settings"), size)
+            tops = "() => [...document.querySelectorAll('header button')].map((it) => it.getBoundingClientRect().top)"
+            assert len(set(await visitor.page.evaluate(tops))) == 1, "the header is one row"
             box = visitor.draft if mode == "Chat" else visitor.sheet
             await box.fill("Why?")
             await visitor.button(name).tap()

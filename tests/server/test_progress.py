@@ -73,15 +73,16 @@ async def test_phases_are_told_in_their_order_and_the_prompt_advances_by_chunks(
         call = server.client.tool_call("generate", {**SPEAK, "max_tokens": 3})
         async with task_group() as tasks:
             tasks.start_soon(call.run)
+            await call.heard(lambda news: len(news) == 2)
             for computed in (4, 6 + 1, 6 + 2):
                 await server.stage.held()
                 await server.stage.step()
                 await call.heard(lambda news, least=computed: bool(news) and news[-1]["progress"] >= least)
             await server.stage.open()
     # The third token is half a character, which nobody sees.
-    assert progress_of(call) == [0, 4, 7, 8]
-    assert phases_of(call)[1:] == ["prefill", "decode", "decode"]
-    assert [one.get("message") for one in call.notifications] == [None, None, "G", "r"]
+    assert progress_of(call) == [0, 0.5, 4, 7, 8]
+    assert phases_of(call)[1:] == ["prefill", "prefill", "decode", "decode"]
+    assert [one.get("message") for one in call.notifications] == [None, None, None, "G", "r"]
     assert call.text == "Gr"
 
 

@@ -26,7 +26,7 @@ def own_pooling(metadata: dict[str, str]) -> Pooling:
 class LlamaEmbedder:
     """Computes one text at a time, apart from the slots."""
 
-    def __init__(self, weights: "lib.llama_model_p", n_ctx: int, n_threads: int) -> None:
+    def __init__(self, weights: "lib.llama_model_p", n_ctx: int, n_threads: int, flash_attention: int) -> None:
         """Make the context.
 
         Raises:
@@ -37,6 +37,7 @@ class LlamaEmbedder:
         params.n_seq_max = 1
         params.n_batch = params.n_ubatch = EMBED_ROWS
         params.n_threads = params.n_threads_batch = n_threads
+        params.flash_attn_type = flash_attention
         params.embeddings = True
         # Pooling inside llama.cpp ends with each batch, and a text may take several.
         params.pooling_type = lib.LLAMA_POOLING_TYPE_NONE

@@ -48,9 +48,10 @@ class LlamaModel(Weights):
             self.n_ctx, self.n_slots = self._fit(options)
             self.n_batch = max(options.n_batch, self.n_slots)
             self.pooling: Pooling = options.pooling or own_pooling(self.metadata)
+            self._flash_attention = _FLASH_ATTENTION[options.flash_attn]
             self._n_threads = options.n_threads or psutil.cpu_count(logical=False) or 1
             self._embedder: LlamaEmbedder | None = None
-            self._context = self._new_context(options)
+            self._context = self._new_context()
         except BaseException:
             super().close()
             raise
@@ -131,7 +132,7 @@ class LlamaModel(Weights):
     def embed(self, tokens: Sequence[int], position: int) -> Vectors:
         """The vectors of a text's next tokens; see `Model.embed`."""
         if self._embedder is None:
-            self._embedder = LlamaEmbedder(self._weights, self.n_ctx, self._n_threads)
+            self._embedder = LlamaEmbedder(self._weights, self.n_ctx, self._n_threads, self._flash_attention)
             self._listen_for_abort(self._embedder.context)
         return self._embedder.embed(tokens, position)
 
@@ -179,7 +180,7 @@ class LlamaModel(Weights):
         width = lib.llama_model_n_embd(self._weights) // heads * lib.llama_model_n_head_kv(self._weights)
         return 2 * width * lib.llama_model_n_layer(self._weights) * _F16_BYTES
 
-    def _new_context(self, options: ModelOptions) -> lib.llama_context_p:
+    def _new_context(self) -> lib.llama_context_p:
         params = lib.llama_context_default_params()
         params.n_ctx = self.n_ctx * self.n_slots
         params.n_seq_max = self.n_slots
@@ -188,7 +189,7 @@ class LlamaModel(Weights):
         params.n_batch = params.n_ubatch = self.n_batch
         params.n_outputs_max = self.n_slots
         params.n_threads = params.n_threads_batch = self._n_threads
-        params.flash_attn_type = _FLASH_ATTENTION[options.flash_attn]
+        params.flash_attn_type = self._flash_attention
         params.swa_full = False
         params.no_perf = True
         context = lib.llama_init_from_model(self._weights, params)

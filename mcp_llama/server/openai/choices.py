@@ -15,7 +15,7 @@ from mcp_llama.server.answers import check_complete
 from mcp_llama.server.openai.formats import Envelope, Format, Json, timings_of, usage_of
 from mcp_llama.server.openai.requests import GenerationIn
 from mcp_llama.server.sse import Events
-from mcp_llama.server.wire import prompt_progress
+from mcp_llama.server.wire import PromptProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,10 @@ class Choices:
         opening = self._form.opening(choice.echo)
         if opening is not None:
             await events.send(self._chunk(choice, opening))
+        progress = PromptProgress(choice.generation.request)
         async for delta in choice.generation:
+            if self._body.return_progress and (news := progress.advance(delta)) is not None:
+                await events.send(self._chunk(choice, self._form.piece("", None), prompt_progress=news))
             await self._stream_delta(events, choice, delta)
         result = check_complete(await choice.generation.result())
         last = self._chunk(choice, self._form.piece("", None), result.finish_reason, timings=_final_timings(result))
@@ -83,9 +86,6 @@ class Choices:
         if delta.text or delta.logprobs:
             logprobs = None if choice.generation.request.top_logprobs is None else delta.logprobs
             await events.send(self._chunk(choice, self._form.piece(delta.text, logprobs), **more))
-        elif self._body.return_progress and not delta.completion_tokens:
-            progress = prompt_progress(choice.generation.request, delta)
-            await events.send(self._chunk(choice, self._form.piece("", None), prompt_progress=progress))
 
     def _chunk(self, choice: Choice, piece: Json, finish_reason: str | None = None, **more: Any) -> Json:
         return self._envelope.chunk(

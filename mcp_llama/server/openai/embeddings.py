@@ -1,17 +1,19 @@
 """Vectors, as `/v1/embeddings` gives them."""
 
 import base64
-from typing import Any
+
+from fastapi.responses import Response
 
 from mcp_llama.api import EmbedRequest
 from mcp_llama.backends.backend import Backend
 from mcp_llama.engine.model import Vectors
 from mcp_llama.errors import RequestError
+from mcp_llama.server.answers import json_response
 from mcp_llama.server.openai.requests import MAX_INPUTS, EmbeddingsIn, split_texts
 
 
-async def embed(backend: Backend, model: str, body: EmbeddingsIn) -> dict[str, Any]:
-    """The body of the response.
+async def embed(backend: Backend, model: str, body: EmbeddingsIn) -> Response:
+    """The response.
 
     Raises:
         RequestError: an input cannot be served as it is, or there are too many.
@@ -25,15 +27,17 @@ async def embed(backend: Backend, model: str, body: EmbeddingsIn) -> dict[str, A
     own = len(vectors[0])
     if body.dimensions not in (None, own):
         raise RequestError(f"dimensions is {body.dimensions}, but the vectors of {model} have {own}. Leave it out.")
-    return {
-        "object": "list",
-        "model": model,
-        "data": [
-            {"object": "embedding", "index": index, "embedding": _encoded(vector, body.encoding_format)}
-            for index, vector in enumerate(vectors)
-        ],
-        "usage": {"prompt_tokens": embedding.tokens, "total_tokens": embedding.tokens},
-    }
+    return await json_response(
+        {
+            "object": "list",
+            "model": model,
+            "data": [
+                {"object": "embedding", "index": index, "embedding": _encoded(vector, body.encoding_format)}
+                for index, vector in enumerate(vectors)
+            ],
+            "usage": {"prompt_tokens": embedding.tokens, "total_tokens": embedding.tokens},
+        }
+    )
 
 
 def _encoded(vector: Vectors, encoding: str | None) -> list[float] | str:

@@ -63,10 +63,10 @@ class OpenAIRoutes:
 
         return await self._answer(request, prepare, streams=bool(body.stream))
 
-    async def embeddings(self, request: Request, body: EmbeddingsIn) -> Any:
+    async def embeddings(self, request: Request, body: EmbeddingsIn) -> Response:
         """Turn texts into vectors of length 1."""
 
-        async def work() -> dict[str, Any]:
+        async def work() -> Response:
             return await embed(self._backend, await wait_for_model(self._backend, body.model), body)
 
         return await self._answers.whole(request, work)

@@ -31,6 +31,8 @@
 
 const STORE = "mcp-llama.playground";
 const NUMBERS = ["temperature", "top_p", "top_k", "min_p", "repeat_penalty", "max_tokens", "seed"];
+const CHAT = "v1/chat/completions";
+const COMPLETION = "generate/stream";
 const POLL_MS = 1000;
 const TICK_MS = 100;
 const NEAR_BOTTOM_PX = 40;
@@ -74,7 +76,6 @@ const page = {
   announcer: find("announcer", HTMLElement),
   chat: find("chat", HTMLElement),
   completion: find("completion", HTMLElement),
-  composer: find("composer", HTMLFormElement),
   draft: find("draft", HTMLTextAreaElement),
   go: find("go", HTMLButtonElement),
   again: find("again", HTMLButtonElement),
@@ -191,7 +192,7 @@ function chatRequest(turns) {
   /** @type {Message[]} */
   const messages = system.trim() ? [{ role: "system", content: system }, ...turns] : turns;
   return {
-    path: "v1/chat/completions",
+    path: CHAT,
     body: {
       model,
       messages,
@@ -209,7 +210,7 @@ function chatRequest(turns) {
  */
 function completionRequest(prompt) {
   const { model, ...sampling } = options();
-  return { path: "generate/stream", body: { model, prompt, ...sampling, return_progress: true } };
+  return { path: COMPLETION, body: { model, prompt, ...sampling, return_progress: true } };
 }
 
 /** @param {ApiRequest} request */
@@ -245,12 +246,13 @@ function told(body) {
 /** @param {Response} response */
 async function refusal(response) {
   const text = await response.text().catch(() => "");
+  let body;
   try {
-    const error = told(JSON.parse(text));
-    if (JSON.parse(text).error?.message) return error;
+    body = JSON.parse(text);
   } catch {
-    // Not this server's JSON, but that of something between.
+    // Not an answer of this server, but of something between.
   }
+  if (body?.error?.message) return told(body);
   return new ServerError(`${response.status} ${response.statusText} ${text.slice(0, 200)}`.trim());
 }
 
@@ -293,7 +295,7 @@ async function* serverSentEvents(stream) {
  * @returns {AsyncGenerator<Piece>}
  */
 async function* answer({ path, body }, signal, onAccepted) {
-  const read = path === "generate/stream" ? completionPiece : chatPiece;
+  const read = path === CHAT ? chatPiece : completionPiece;
   const response = await fetch(path, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -367,6 +369,14 @@ class Meter {
   end = "";
   /** @type {Piece} */
   #known = {};
+  /** What a finish for lack of room means: a chat without a limit has the whole context. */
+  #full;
+
+  /** @param {ApiRequest} request */
+  constructor({ path, body }) {
+    if (body.max_tokens !== undefined) this.#full = "stopped at max_tokens";
+    else this.#full = path === CHAT ? "stopped where the context is full" : "stopped at the default max_tokens";
+  }
 
   /** @param {Piece} piece */
   take(piece) {
@@ -391,7 +401,7 @@ class Meter {
   /** How the model ended, in words. */
   get finish() {
     const { finish, stop } = this.#known;
-    if (finish === "length") return "stopped at max_tokens";
+    if (finish === "length") return this.#full;
     if (finish === "time") return "stopped at the time limit";
     return stop ? `stopped at “${stop}”` : "finished";
   }
@@ -410,7 +420,7 @@ class Meter {
 
   #waiting() {
     if (health.status === "loading") return `Waiting for the model to load, ${percent(health.loaded)}`;
-    return this.accepted ? "Waiting for a free slot" : "Waiting for the server";
+    return this.accepted ? "Waiting for the first token" : "Waiting for the server";
   }
 
   #pace() {
@@ -447,7 +457,6 @@ function percent(share = 0) {
 
 /** A request that is being answered. What arrives is drawn once a frame, however fast it comes. */
 class Run {
-  meter = new Meter();
   #abort = new AbortController();
   #frame = 0;
   #pending = "";
@@ -462,6 +471,7 @@ class Run {
   constructor(request, target) {
     this.request = request;
     this.target = target;
+    this.meter = new Meter(request);
   }
 
   stop() {
@@ -742,6 +752,15 @@ function appendToSheet(added) {
   drawTint();
 }
 
+/** A text area makes one line break of \r\n, but only where it gets both at once. */
+function sheetWriter() {
+  let isAfterReturn = false;
+  return (/** @type {string} */ text) => {
+    appendToSheet(isAfterReturn ? text.replace(/^\n/, "") : text);
+    isAfterReturn = text.endsWith("\r");
+  };
+}
+
 /** @param {() => void} takeBack */
 async function continueSheet(takeBack) {
   const then = sheet;
@@ -749,7 +768,7 @@ async function continueSheet(takeBack) {
   const kept = await start(completionRequest(then.text), {
     status: page.sheetStatus,
     scroller: page.completion,
-    append: appendToSheet,
+    append: sheetWriter(),
     takeBack,
   });
   page.sheet.readOnly = false;
@@ -993,12 +1012,12 @@ function showHealth(now) {
   const { status: was } = health;
   health = now;
   const { status, loaded, model, error } = now;
-  const words = { loading: `Loading ${percent(loaded)}`, ready: "Ready", failed: "Failed", unreachable: "Unreachable" };
+  const words = { loading: "Loading", ready: "Ready", failed: "Failed", unreachable: "Offline" };
   const badge = find("health", HTMLElement);
   badge.dataset.state = status;
   badge.textContent = words[/** @type {keyof typeof words} */ (status)] ?? status;
   find("loading", HTMLElement).hidden = status !== "loading";
-  find("loading-text", HTMLElement).textContent = `Loading ${model}`;
+  find("loading-text", HTMLElement).textContent = `Loading ${model}${SEPARATOR}${percent(loaded)}`;
   find("loading-bar", HTMLProgressElement).value = loaded ?? 0;
   if (status !== was) healthChanged(was, error);
 }
@@ -1014,11 +1033,9 @@ function healthChanged(was, error) {
   if (status === "failed" && !isTold) showError(`The model failed: ${error ?? "see the server's log."}`);
   if (status === "unreachable" && !isTold) showError(UNREACHABLE);
   if (status === "loading") announce("The model is loading");
-  if (status === "ready") {
-    if (was !== "connecting") announce("The model is ready");
-    if (was === "failed" || was === "unreachable") showError("");
-    void listModels();
-  }
+  if (status === "ready" && was !== "connecting") announce("The model is ready");
+  if (status === "ready" && (was === "failed" || was === "unreachable")) showError("");
+  if (status !== "unreachable") void listModels();
 }
 
 async function listModels() {
