@@ -52,6 +52,8 @@ class LocalBackend:
     async def embed(self, request: EmbedRequest) -> Embedding:
         """A handle for vectors; see `Backend.embed`."""
         loaded = await self._loaded(request.model)
+        if not all(request.texts):
+            raise RequestError("input holds an empty text. Leave it out.")
         texts = [await prompt_tokens(loaded, text) for text in request.texts]
         return loaded.engine.embed(texts, request.arrival)
 

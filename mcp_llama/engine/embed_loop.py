@@ -27,15 +27,13 @@ class EmbedLoop:
 
     def add(self, embedding: Embedding) -> None:
         """Queue a request."""
-        self._queue.admitted(embedding.tokens)
         self._waiting.append(embedding)
 
     def abort(self, embedding: Embedding) -> None:
         """Forget a request; nothing happens if it has ended."""
         if embedding in self._waiting:
-            self._waiting.remove(embedding)
             embedding.job.restart_text()
-            self._queue.leave(time.monotonic() - embedding.arrival)
+            self._remove(embedding)
 
     def abort_all(self, error: Exception) -> None:
         """End every request with an error."""
@@ -66,8 +64,13 @@ class EmbedLoop:
         return True
 
     def _finish(self, embedding: Embedding, outcome: list[Vectors] | Exception) -> None:
-        self._waiting.remove(embedding)
-        self._queue.leave(time.monotonic() - embedding.arrival)
+        self._remove(embedding)
         # The loop is closed, and its reader is gone with it.
         with suppress(RuntimeError):
             embedding.loop.call_soon_threadsafe(embedding.put, outcome)
+
+    def _remove(self, embedding: Embedding) -> None:
+        self._waiting.remove(embedding)
+        # Its tokens count as waiting to the end: texts have no slots to wait for.
+        self._queue.admitted(embedding.tokens)
+        self._queue.leave(time.monotonic() - embedding.arrival)

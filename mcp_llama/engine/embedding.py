@@ -84,8 +84,11 @@ class Embedding:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not self._result.done() or self._result.cancelled():
+        if self._result.cancel() or self._result.cancelled():
             self._engine.abort_embedding(self)
+        else:
+            # asyncio complains of an exception that nobody has looked at.
+            self._result.exception()
 
     async def result(self) -> list[Vectors]:
         """A vector of length 1 for each text, shape (n_embd,).

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from mcp_llama.engine.sequence import Sequence, Slot
 
-_COPY_PER_N_CTX = 128
-"""A lane is copied whole, which takes about as long as to compute the 128th part of the tokens that fit it."""
+_COPY_PER_N_CTX = 512
+"""A lane is copied whole, which takes less than to compute the 512th part of the tokens that fit it."""
 _MIN_COPY = 16
 
 

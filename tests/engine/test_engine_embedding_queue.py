@@ -41,7 +41,7 @@ async def test_the_tokens_of_all_texts_count_for_the_queue(start: StartEngine) -
 async def test_every_way_to_end_leaves_the_queue(start: StartEngine) -> None:
     model = FakeModel(n_slots=1)
     model.fault = lambda rows: DecodeError("no luck") if ord("\t") in rows.tokens else None
-    engine = start(model, EngineLimits(max_queue=3, max_queue_tokens=len(LONG)))
+    engine = start(model, EngineLimits(max_queue=3, max_queue_tokens=2 * len(LONG)))
     for _ in range(10):
         await vectors(engine, "one", "two")
         with pytest.raises(EngineError):
