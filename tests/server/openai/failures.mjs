@@ -39,7 +39,7 @@ const aborted = await ending(async (heard) => {
 const abortedWhole = await ending(async () => {
   const controller = new AbortController();
   const answer = chat({}, { signal: controller.signal });
-  setTimeout(() => controller.abort(), 200);
+  setTimeout(() => controller.abort(), 500);
   await answer;
 });
 const failed = await ending(async (heard) => {

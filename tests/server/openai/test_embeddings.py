@@ -85,10 +85,10 @@ async def test_the_models_own_number_of_dimensions_may_be_asked_for(client: Asyn
 
 
 BAD_INPUTS: list[tuple[Any, str]] = [
-    ("", "prompt is empty"),
+    ("", "input holds an empty text"),
     ([], "input has 0 texts, but a request may have from 1 to 2,048"),
-    (["fine", ""], "prompt is empty"),
-    ([[]], "prompt is empty"),
+    (["fine", ""], "input holds an empty text"),
+    ([[]], "input holds an empty text"),
     (["x"] * 2049, "input has 2,049 texts"),
     ([[1, 2], [400]], "Token 400 does not exist"),
     ([-1], "input"),

@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import anyio
 import openai
 import pytest
 from anyio import to_thread
 
+from mcp_llama.engine.embedding import Embedding
+from mcp_llama.engine.engine import Engine
+from tests.gate import PATIENCE_S
 from tests.server.client import task_group
 from tests.server.openai.clients import Kind, Play, ask, asked, both_kinds, create, played, sync_client
 from tests.server.scene import MODEL_NAME, Scene
@@ -65,7 +69,7 @@ async def test_a_client_that_times_out_frees_its_slot(kind: Kind, stream: bool) 
         await play.stage.shut()
         # The stream of a chat opens at once, and then has nothing to tell.
         with pytest.raises((openai.APITimeoutError, openai.APIConnectionError)):
-            await ask(play.client, kind, **LONG, stream=stream, timeout=0.3)
+            await ask(play.client, kind, **LONG, stream=stream, timeout=0.5)
         await play.stage.stopped(1)
         await play.stage.open()
         await check_free(play)
@@ -83,12 +87,22 @@ async def test_a_task_that_is_cancelled_frees_its_slot() -> None:
         await check_free(play)
 
 
-async def test_embeddings_of_a_client_that_times_out_are_not_computed_further() -> None:
+async def test_embeddings_of_a_client_that_times_out_are_not_computed_further(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"text {number}" for number in range(50)]
+    left = anyio.Event()
+    abort = Engine.abort_embedding
+
+    def watched(engine: Engine, embedding: Embedding) -> None:
+        abort(engine, embedding)
+        left.set()
+
+    monkeypatch.setattr(Engine, "abort_embedding", watched)
     async with played(SCENE) as play:
         await play.stage.shut()
         with pytest.raises(openai.APITimeoutError):
-            await play.client.with_options(timeout=0.3).embeddings.create(model=MODEL_NAME, input=texts)
+            await play.client.with_options(timeout=0.5).embeddings.create(model=MODEL_NAME, input=texts)
+        with anyio.fail_after(PATIENCE_S):
+            await left.wait()
         await play.stage.open()
         assert (await ask(play.client, "completions", max_tokens=2)).reasons == ["length"]
         assert len(play.model.embeds) < len(texts)

@@ -60,7 +60,8 @@ async def test_each_token_leaves_before_the_next_one_is_computed(way: Way) -> No
         await step(stage, ends=True)
         await stream.rest()
     assert stream.kinds[-2:] == ["data", "done"]
-    assert choice_of(stream.events[-1])["finish_reason"] == "stop"
+    nothing: Json = {"delta": {}} if way is CHAT else {"text": ""}
+    assert choice_of(stream.events[-1]) == {"index": 0, **nothing, "logprobs": None, "finish_reason": "stop"}
     assert len(stream.events) == len(WORDS) + 1 + (way is CHAT)
 
 
@@ -110,6 +111,17 @@ async def test_log_probabilities_come_with_the_text_of_their_tokens() -> None:
         await stream.rest()
     assert heard == [(text, text.encode()) for text in ("Gr", "ü", "n")]
     assert choice_of(stream.events[-1])["logprobs"] is None
+
+
+async def test_a_token_that_never_became_text_has_its_entry_too() -> None:
+    async with held_stream(CHAT, Scene(scripts={None: ["a", b"\xe2"]}), logprobs=True) as (_, stage, stream):
+        await stream.event()
+        for ends in (False, False, True):
+            await step(stage, ends=ends)
+        await stream.rest()
+    told = [choice_of(event)["logprobs"] for event in stream.events]
+    assert [bytes(entry["bytes"]) for each in told if each for entry in each["content"]] == [b"a", b"\xe2"]
+    assert stream.text == "a"
 
 
 @both_ways

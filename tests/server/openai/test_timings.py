@@ -107,3 +107,14 @@ async def test_cache_prompt_may_be_said_because_it_is_so() -> None:
     async with played(Scene(scripts={None: "fine"})) as play:
         answers = [await ask(play.client, "completions", extra_body={"cache_prompt": True}) for _ in range(2)]
     assert [answer.usage.prompt_tokens_details.cached_tokens for answer in answers] == [0, 19]
+
+
+async def test_an_answer_that_ran_out_of_time_has_the_text_so_far() -> None:
+    async with played(Scene(decode_delay=0.01)) as play:
+        answers = [
+            await ask(play.client, "chat", max_tokens=900, stream=stream, extra_body={"max_time_s": 0.5})
+            for stream in (False, True)
+        ]
+    for answer in answers:
+        assert answer.reasons == ["time"]
+        assert 0 < len(answer.text) < 900
