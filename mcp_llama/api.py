@@ -131,7 +131,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """A loaded model. `size` in bytes; `n_ctx` is the context of one of its `n_slots` sequences, in tokens."""
+    """A loaded model. `size` in bytes; `n_ctx` is the context of one of its `n_slots` sequences, in tokens.
+
+    `max_requests` is how many requests it takes at once, those included that wait for a slot.
+    """
 
     name: str
     architecture: str
@@ -141,6 +144,7 @@ class ModelCard:
     n_ctx_train: int
     n_ctx: int
     n_slots: int
+    max_requests: int
     license: str | None
     chat_template: str | None
 

@@ -36,6 +36,7 @@ class Engine:
         self._metrics = metrics or EngineMetrics()
         self.n_ctx = model.n_ctx
         self.n_slots = model.n_slots
+        self.max_requests = model.n_slots + limits.max_queue
         self._model = model
         self._queue = QueueBounds(model.n_slots, limits.max_queue, limits.max_queue_tokens)
         self._token_loop = TokenLoop(model, limits, self._queue, self._metrics)

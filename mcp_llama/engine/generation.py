@@ -111,7 +111,7 @@ class Generation:
         self.unread_since = None
         if self.sequence.paused_since is not None:
             self._engine.wake()
-        if delta.finish is not None and delta.finish.error is not None:
+        if delta.finish is not None and delta.finish.error is not None and not delta.text:
             raise delta.finish.error
         return delta
 

@@ -78,6 +78,7 @@ class LoadedModel:
             n_ctx_train=model.n_ctx_train,
             n_ctx=model.n_ctx,
             n_slots=model.n_slots,
+            max_requests=self.engine.max_requests,
             license=model.metadata.get("general.license"),
             chat_template=model.chat_template,
         )

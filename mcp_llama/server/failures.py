@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from mcp_llama.errors import McpLlamaError
 from mcp_llama.server.client_watch import ClientGoneError
 from mcp_llama.server.errors import body_of, error_body, headers_of, internal_error_body, status_of
-from mcp_llama.server.validation import explain, place
+from mcp_llama.server.validation import explain, param_of
 
 _CLIENT_GONE = 499
 _PLACES = ("body", "query", "path", "header")
@@ -36,7 +36,7 @@ async def _known(_: Request, error: Exception) -> Response:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     problems = [_without_place(problem) for problem in cast(RequestValidationError, error).errors()]
-    param = place(problems[0]) or None
+    param = param_of(problems[0])
     return JSONResponse(error_body(explain(problems), kind="invalid_request_error", param=param), 400)
 
 

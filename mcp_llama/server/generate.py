@@ -16,14 +16,14 @@ from mcp_llama.server.openapi import EVENTS, FAILURES
 from mcp_llama.server.results import facts
 from mcp_llama.server.security import refuse_embedding
 from mcp_llama.server.sse import Events
-from mcp_llama.server.wire import MAX_STOP, PromptProgress, Stop, StructuredSamplingIn, TextIn, limits
+from mcp_llama.server.wire import MAX_STOP, MaxTokens, PromptProgress, Stop, StructuredSamplingIn, TextIn, limits
 
 
 class GenerateQueryIn(TextIn):
     """Arguments of `GET /generate/stream`."""
 
     prompt: str = Field(min_length=1)
-    max_tokens: int | None = Field(None, ge=1, description="Default: a setting of the server.")
+    max_tokens: MaxTokens | None = Field(None, description="Default: a setting of the server.")
     stop: list[str] | None = Field(
         None, max_length=MAX_STOP, description="End before any of these strings; may be repeated."
     )
@@ -33,7 +33,7 @@ class GenerateIn(TextIn, StructuredSamplingIn):
     """Arguments of `POST /generate`: continue a text as it is, without a chat template."""
 
     prompt: str = Field(min_length=1)
-    max_tokens: int | None = Field(None, ge=1, description="Default: a setting of the server.")
+    max_tokens: MaxTokens | None = Field(None, description="Default: a setting of the server.")
     stop: Stop = None
 
 

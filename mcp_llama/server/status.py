@@ -4,7 +4,7 @@ from typing import Literal
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from pydantic import BaseModel
 
 from mcp_llama.backends.backend import Backend
@@ -27,6 +27,8 @@ class StatusRoutes:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
 
     def router(self) -> APIRouter:
         """All of them."""
@@ -46,5 +48,6 @@ class StatusRoutes:
         return JSONResponse(body.model_dump(exclude_none=True), 200 if status.state == "ready" else 503)
 
     async def metrics(self) -> Response:
-        """Counters and histograms in Prometheus' text format."""
-        return Response(generate_latest(self._backend.metrics), media_type=_METRICS_TYPE)
+        """Counters and histograms in Prometheus' text format: the engine's, then memory, CPU and files."""
+        body = generate_latest(self._backend.metrics) + generate_latest(self._process)
+        return Response(body, media_type=_METRICS_TYPE)

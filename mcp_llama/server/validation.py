@@ -3,12 +3,24 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
+from pydantic_core import PydanticCustomError
+
 from mcp_llama.errors import shown
 
 _MAX_PROBLEMS = 3
 _MAX_NAME = 80
 
 Problem = dict[str, Any]
+
+
+def contradiction(param: str, message: str) -> PydanticCustomError:
+    """The error of a validator that compares fields; `param` is the one to change."""
+    return PydanticCustomError("contradiction", "{message}", {"param": param, "message": message})
+
+
+def param_of(problem: Problem) -> str | None:
+    """The field to change."""
+    return place(problem) or problem.get("ctx", {}).get("param")
 
 
 def explain(problems: Sequence[Any]) -> str:
@@ -32,6 +44,8 @@ def _explain(problem: Problem) -> str:
         return f"{where} is unknown."
     if problem["type"] == "none_required":
         return f"{where} is not supported by this server; leave it out."
+    if problem["type"] == "contradiction":
+        return f"{problem['msg']}."
     if not where:
         return f"The request is wrong: {problem['msg'][0].lower()}{problem['msg'][1:]}."
     return f"{where} is {shown(problem['input'])}: {problem['msg'][0].lower()}{problem['msg'][1:]}."

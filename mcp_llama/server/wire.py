@@ -7,10 +7,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from pydantic_core import PydanticCustomError
 
 from mcp_llama.api import Limits, Message, Role
-from mcp_llama.engine.sampling import BOUNDS
+from mcp_llama.engine.sampling import BOUNDS, MAX_SEED
 from mcp_llama.engine.types import TokenDelta, TokenRequest
 
 MAX_STOP = 16
+UNLIMITED = -1
+"""As `max_tokens`, in the habit of llama.cpp: as much as the context has room for."""
 _MAX_TIME_S = 86_400
 
 
@@ -25,6 +27,14 @@ def _refuse_items(value: list[Any]) -> list[Any]:
         raise PydanticCustomError("unsupported", "this server does not support it, leave it out")
     return value
 
+
+def _refuse_zero(value: int) -> int:
+    if value == 0:
+        raise PydanticCustomError("max_tokens", "it must be at least 1, or -1 for all that the context has room for")
+    return value
+
+
+MaxTokens = Annotated[int, Field(ge=UNLIMITED), AfterValidator(_refuse_zero)]
 
 EmptyList = Annotated[list[Any], AfterValidator(_refuse_items), WithJsonSchema({"type": "array", "maxItems": 0})]
 """A list that clients know and this server cannot honour."""
@@ -61,13 +71,15 @@ class SamplingIn(Wire):
     repeat_last_n: int | None = bounded("repeat_last_n")
     presence_penalty: float | None = bounded("presence_penalty")
     frequency_penalty: float | None = bounded("frequency_penalty")
-    seed: int | None = bounded("seed")
+    seed: int | None = Field(None, ge=-1, le=2**63 - 1, description="-1 for a random one.")
     ignore_eos: bool | None = None
 
     def sampling(self) -> dict[str, object]:
         """The options that were given."""
-        given = self.model_dump(include=_SAMPLING_NAMES | {"logit_bias", "dry_sequence_breakers"}, exclude_none=True)
-        return cast(dict[str, object], given)
+        names = _SAMPLING_NAMES | {"logit_bias", "dry_sequence_breakers"}
+        given = cast(dict[str, object], self.model_dump(include=names - {"seed"}, exclude_none=True))
+        # OpenAI's seeds have 64 bits, llama.cpp's 32.
+        return given if self.seed in (None, -1) else {**given, "seed": self.seed % (MAX_SEED + 1)}
 
 
 _SAMPLING_NAMES = set(SamplingIn.model_fields)
@@ -80,7 +92,7 @@ class TextIn(SamplingIn):
     max_time_s: float | None = Field(
         None, gt=0, le=_MAX_TIME_S, description="End after this time with the text so far; finish_reason is then time."
     )
-    return_progress: bool = Field(False, description="Send events with `prompt_progress` while the prompt is computed.")
+    return_progress: bool | None = Field(None, description="Tell with `prompt_progress` how far the prompt is.")
 
 
 class StructuredSamplingIn(Wire):
@@ -105,6 +117,8 @@ def stop_strings(stop: str | list[str] | None) -> tuple[str, ...]:
 
 def limits(text: TextIn, max_tokens: int | None, default: int | None, stop: str | list[str] | None) -> Limits:
     """Where a generation ends."""
+    if max_tokens == UNLIMITED:
+        max_tokens = default = None
     return Limits(
         max_tokens=max_tokens, default_max_tokens=default, max_time_s=text.max_time_s, stop=stop_strings(stop)
     )
@@ -149,6 +163,7 @@ class MessageIn(Wire):
     refusal: None = None
     audio: None = None
     function_call: None = None
+    parsed: None = None
     annotations: EmptyList | None = None
     tool_calls: EmptyList | None = None
 

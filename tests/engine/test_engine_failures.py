@@ -95,6 +95,21 @@ async def test_a_model_that_fails_for_a_while_serves_again(start: StartEngine) -
     assert (await run(engine, request("aaa"))).text == by_hand("aaa", 8)
 
 
+async def test_the_text_that_a_slow_reader_has_not_read_survives_a_failure(start: StartEngine) -> None:
+    model = FakeModel()
+    model.script("aaa", "12345\t")
+    model.fault = fails_on("\t", no_luck)
+    engine = start(model)
+    async with engine.generate(request("aaa")) as a:
+        # The neighbour's end comes after the failure, and all that came before it is in the mailbox by then.
+        await run(engine, request("bbb", 20))
+        delta = await a.next()
+        assert delta is not None
+        assert delta.text == "12345\t"
+        with pytest.raises(EngineError):
+            await a.next()
+
+
 async def test_the_text_before_a_failure_is_delivered(start: StartEngine) -> None:
     model = FakeModel()
     model.script("aaa", "12345\t")

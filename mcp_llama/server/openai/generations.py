@@ -1,6 +1,7 @@
 """From the bodies of `/v1` requests to generations."""
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from mcp_llama.api import ChatRequest, GenerateRequest
 from mcp_llama.backends.backend import Backend
@@ -19,10 +20,7 @@ async def completion_choices(backend: Backend, model: str, body: CompletionIn) -
         RequestError: a prompt cannot be served as it is, or there are too many.
     """
     prompts = body.prompts()
-    if not prompts or len(prompts) * body.choices > MAX_N:
-        raise RequestError(
-            f"{len(prompts)} prompts and n = {body.choices}: a request may have from 1 to {MAX_N} choices."
-        )
+    _check_number(backend, len(prompts) * body.choices)
     choices: list[Choice] = []
     for prompt in prompts:
 
@@ -51,7 +49,8 @@ async def chat_choices(backend: Backend, model: str, body: ChatIn) -> list[Choic
     Raises:
         RequestError: the messages cannot be served as they are.
     """
-    max_tokens = body.max_tokens or body.max_completion_tokens
+    _check_number(backend, body.choices)
+    max_tokens = body.max_completion_tokens if body.max_tokens is None else body.max_tokens
     messages = tuple(message.message() for message in body.messages)
 
     async def chat(sampling: dict[str, object]) -> Generation:
@@ -68,13 +67,21 @@ async def chat_choices(backend: Backend, model: str, body: ChatIn) -> list[Choic
     return [Choice(number, generation) for number, generation in enumerate(await _generations(body, chat))]
 
 
+def _check_number(backend: Backend, choices: int) -> None:
+    card = backend.models()[0].card
+    most = min(MAX_N, card.max_requests) if card is not None else MAX_N
+    if not 1 <= choices <= most:
+        raise RequestError(f"The request asks for {choices:,} choices (prompts times n); it may ask for 1 to {most}.")
+
+
 async def _generations(
     body: GenerationIn, generate: Callable[[dict[str, object]], Awaitable[Generation]]
 ) -> list[Generation]:
     """One generation for each choice; a given seed counts up, so that they differ."""
     sampling = body.sampling()
+    seed = cast(int | None, sampling.get("seed"))
     return [
-        await generate(sampling if body.seed is None else {**sampling, "seed": (body.seed + number) % (MAX_SEED + 1)})
+        await generate(sampling if seed is None else {**sampling, "seed": (seed + number) % (MAX_SEED + 1)})
         for number in range(body.choices)
     ]
 

@@ -6,17 +6,27 @@ only hold a value that changes nothing.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from mcp_llama.server.wire import EmptyList, MessageIn, Stop, StructuredSamplingIn, TextIn, Wire
+from mcp_llama.server.validation import contradiction
+from mcp_llama.server.wire import EmptyList, MaxTokens, MessageIn, Stop, StructuredSamplingIn, TextIn, Wire
 
 MAX_N = 128
 MAX_INPUTS = 2048
 _MAX_TOP_LOGPROBS = 20
 
 Token = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Texts = str | list[str] | list[Token] | list[list[Token]]
+
+
+def _one_sentence(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return check(value)
+    except ValidationError as error:
+        raise PydanticCustomError("texts", "it must be a text, tokens, or a list of texts or of tokens") from error
+
+
+Texts = Annotated[str | list[str] | list[Token] | list[list[Token]], WrapValidator(_one_sentence)]
 
 
 class StreamOptionsIn(Wire):
@@ -35,12 +45,12 @@ class TextFormatIn(Wire):
 class GenerationIn(TextIn, StructuredSamplingIn):
     """What `completions` and `chat/completions` have in common."""
 
-    max_tokens: int | None = Field(None, ge=1)
+    max_tokens: MaxTokens | None = None
     n: int | None = Field(None, ge=1, le=MAX_N)
     stop: Stop = None
     stream: bool | None = None
     stream_options: StreamOptionsIn | None = None
-    timings_per_token: bool = Field(False, description="Add `timings` to every chunk, not only to the last one.")
+    timings_per_token: bool | None = Field(None, description="Add `timings` to every chunk, not only to the last one.")
     user: str | None = Field(None, description="Accepted, and not used.")
     cache_prompt: Literal[True, None] = None
     response_format: TextFormatIn | None = None
@@ -58,7 +68,7 @@ class GenerationIn(TextIn, StructuredSamplingIn):
     @model_validator(mode="after")
     def _check_stream_options(self) -> Self:
         if self.stream_options is not None and not self.stream:
-            raise PydanticCustomError("stream_options", "stream_options is only for stream: true")
+            raise contradiction("stream_options", "stream_options is only for stream: true")
         return self
 
 
@@ -66,7 +76,7 @@ class CompletionIn(GenerationIn):
     """The body of `POST /v1/completions`."""
 
     prompt: Texts
-    max_tokens: int | None = Field(16, ge=1)
+    max_tokens: MaxTokens | None = 16
     best_of: int | None = Field(None, ge=1, le=MAX_N)
     echo: bool | None = None
     logprobs: int | None = Field(None, ge=0, le=_MAX_TOP_LOGPROBS)
@@ -75,9 +85,9 @@ class CompletionIn(GenerationIn):
     @model_validator(mode="after")
     def _check_choices(self) -> Self:
         if self.best_of is not None and self.best_of != self.choices:
-            raise PydanticCustomError("best_of", "best_of is not supported by this server; leave it out")
+            raise contradiction("best_of", "best_of is not supported by this server; leave it out")
         if self.echo and self.logprobs is not None:
-            raise PydanticCustomError("echo", "echo cannot go with logprobs; leave one of them out")
+            raise contradiction("echo", "echo cannot go with logprobs; leave one of them out")
         return self
 
     def prompts(self) -> list[str | tuple[int, ...]]:
@@ -89,12 +99,15 @@ class ChatIn(GenerationIn):
     """The body of `POST /v1/chat/completions`."""
 
     messages: list[MessageIn] = Field(min_length=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: MaxTokens | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=_MAX_TOP_LOGPROBS)
     metadata: dict[str, str] | None = Field(None, description="Accepted, and not used.")
     safety_identifier: str | None = Field(None, description="Accepted, and not used.")
     prompt_cache_key: str | None = Field(None, description="Accepted; every prefix is cached anyway.")
+    prompt_cache_retention: str | None = Field(None, description="Accepted; what is cached stays as long as it can.")
+    prompt_cache_options: dict[str, Any] | None = Field(None, description="Accepted, and not used.")
+    verbosity: Literal["medium", None] = None
     store: Literal[False, None] = None
     service_tier: Literal["auto", "default", None] = None
     modalities: list[Literal["text"]] | None = None
@@ -109,9 +122,9 @@ class ChatIn(GenerationIn):
     def _check_pairs(self) -> Self:
         given = {self.max_tokens, self.max_completion_tokens} - {None}
         if len(given) > 1:
-            raise PydanticCustomError("max_tokens", "max_tokens and max_completion_tokens differ; give one of them")
+            raise contradiction("max_tokens", "max_tokens and max_completion_tokens differ; give one of them")
         if self.top_logprobs and not self.logprobs:
-            raise PydanticCustomError("top_logprobs", "top_logprobs is only for logprobs: true")
+            raise contradiction("top_logprobs", "top_logprobs is only for logprobs: true")
         return self
 
 

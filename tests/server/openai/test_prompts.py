@@ -87,12 +87,12 @@ async def test_a_completion_has_sixteen_tokens_unless_told_otherwise() -> None:
 
 BAD_PROMPTS: list[tuple[Any, dict[str, Any], str]] = [
     ("", {}, "prompt is empty"),
-    ([], {}, "0 prompts and n = 1: a request may have from 1 to 128 choices."),
+    ([], {}, "asks for 0 choices (prompts times n); it may ask for 1 to 67."),
     ([""], {}, "prompt is empty"),
     ([[]], {}, "prompt is empty"),
     (["fine", ""], {}, "prompt is empty"),
-    (["fine"] * 129, {}, "129 prompts and n = 1"),
-    (["fine"] * 65, {"n": 2}, "65 prompts and n = 2"),
+    (["fine"] * 129, {}, "asks for 129 choices"),
+    (["fine"] * 65, {"n": 2}, "asks for 130 choices"),
     ([400], {}, "Token 400 does not exist"),
     ([[1], [400]], {"echo": True}, "Token 400 does not exist"),
     ([-1], {}, "prompt"),

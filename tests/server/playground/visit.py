@@ -1,80 +1,23 @@
-"""A person at the playground: a real browser on the page of a server under test."""
+"""A person at the playground: the page of a server under test, open in a browser."""
 
-import shutil
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.gate import PATIENCE_S
 from tests.server.hands import Hands
+from tests.server.playground.browser import Log
 from tests.server.scene import Scene
 from tests.server.serving import in_process, staged
 from tests.server.stage import Stage
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PHONE: dict[str, Any] = {"viewport": {"width": 375, "height": 667}, "has_touch": True, "is_mobile": True}
-
-
-@asynccontextmanager
-async def launched() -> AsyncGenerator[Browser]:
-    """The browser of this machine, or a skip where it has none."""
-    path = next(filter(None, map(shutil.which, _NAMES)), None)
-    if path is None:
-        pytest.skip(f"there is none of {', '.join(_NAMES)}")
-    expect.set_options(timeout=PATIENCE_S * 1000)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=_ARGS)
-        yield browser
-        await browser.close()
-
-
-@dataclass
-class Log:
-    """What the browser did and what it complained of. `failed` are requests that got no answer or a bad one."""
-
-    requests: list[Request] = field(default_factory=list[Request])
-    complaints: list[str] = field(default_factory=list[str])
-    failed: list[str] = field(default_factory=list[str])
-
-    def watch(self, page: Page) -> None:
-        """Listen to a page from now on."""
-        page.on("request", lambda request: self.requests.append(request))
-        page.on("console", self._note_console)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("requestfailed", lambda request: self.failed.append(urlsplit(request.url).path))
-        page.on(
-            "response",
-            lambda response: None if response.ok else self.failed.append(urlsplit(response.url).path),
-        )
-
-    def _note_console(self, message: ConsoleMessage) -> None:
-        # Chromium's own note of a request that failed, which `failed` has too.
-        if not message.text.startswith("Failed to load resource"):
-            self.complaints.append(message.text)
-
-    @property
-    def hosts(self) -> set[str]:
-        """Whom the browser spoke to."""
-        return {parts.netloc for request in self.requests if (parts := urlsplit(request.url)).scheme != "data"}
-
-    @property
-    def sent(self) -> list[dict[str, Any]]:
-        """The bodies of the requests for text."""
-        return [cast(dict[str, Any], each.post_data_json) for each in self.requests if each.method == "POST"]
+SKY = Scene(scripts={None: "Sky"})
+"""A model that says Sky."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +57,11 @@ class Visit:
     def status(self) -> Locator:
         """The line that tells how a run goes."""
         return self.page.locator(".line:visible").last
+
+    @property
+    def bar(self) -> Locator:
+        """How far the prompt is read."""
+        return self.page.get_by_role("progressbar", name="Prompt read")
 
     @property
     def alert(self) -> Locator:
@@ -165,6 +113,15 @@ class Visit:
             if any(each["name"] == "focusable" and each["value"]["value"] for each in node.get("properties", []))
             and node["role"]["value"] != "RootWebArea"
         ]
+
+    async def tells(self, pattern: str) -> None:
+        """Wait until the status line is of this pattern as a whole; its dots have a space before them that stays."""
+        pattern = pattern.replace(" · ", r"\s· ")
+        await expect(self.status).to_have_text(re.compile(f"^{pattern}$"))
+
+    async def curl(self) -> str:
+        """The request as a command."""
+        return await self.page.get_by_label("curl command").text_content() or ""
 
     async def ended(self) -> None:
         """Wait until no run goes on."""

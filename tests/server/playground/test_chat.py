@@ -1,0 +1,51 @@
+"""The conversation."""
+
+from playwright.async_api import Browser, expect
+
+from tests.server.playground.visit import SKY, visit
+
+
+async def test_an_answer_that_was_cut_off_can_be_continued(browser: Browser) -> None:
+    async with visit(browser, SKY) as visitor:
+        await visitor.field("max_tokens").fill("2")
+        await visitor.ask("Why?")
+        await expect(visitor.status).to_contain_text("stopped at max_tokens")
+        await visitor.field("max_tokens").fill("")
+        await visitor.button("Continue").click()
+        await visitor.says("SkSky")
+        assert visitor.log.sent[-1]["messages"][-1] == {"role": "assistant", "content": "Sk"}
+        await expect(visitor.page.locator(".turn")).to_have_count(2)
+
+
+async def test_an_answer_can_be_asked_for_again(browser: Browser) -> None:
+    async with visit(browser, SKY) as visitor:
+        await visitor.ask("Why?")
+        await visitor.ended()
+        await visitor.field("max_tokens").fill("2")
+        await visitor.button("Retry").click()
+        await visitor.says("Sk")
+        assert visitor.log.sent[0]["messages"] == visitor.log.sent[1]["messages"]
+        await expect(visitor.page.locator(".turn")).to_have_count(2)
+
+
+async def test_a_new_chat_forgets_the_old_one(browser: Browser) -> None:
+    async with visit(browser, SKY) as visitor:
+        await visitor.ask("Why?")
+        await visitor.ended()
+        await visitor.button("New chat").click()
+        await expect(visitor.page.locator(".turn")).to_have_count(0)
+        await expect(visitor.draft).to_be_focused()
+        await visitor.ask("How?")
+        await visitor.says("Sky")
+        assert visitor.log.sent[-1]["messages"] == [{"role": "user", "content": "How?"}]
+
+
+async def test_the_next_message_can_be_written_but_not_sent_while_an_answer_comes(browser: Browser) -> None:
+    async with visit(browser, SKY) as visitor:
+        await visitor.hold("Why?")
+        await visitor.ask("And then?")
+        await visitor.hands.open()
+        await visitor.says("Sky")
+        await visitor.ended()
+        await expect(visitor.draft).to_have_value("And then?")
+        assert len(visitor.log.sent) == 1
