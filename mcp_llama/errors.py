@@ -59,7 +59,7 @@ class ContextLengthError(RequestError):
         self.limit = limit
         room = limit - prompt_tokens
         fix = (
-            f"Set max_tokens to {room:,} or less, or shorten the prompt."
+            f"Set max_tokens to {room} or less, or shorten the prompt."
             if room > 0
             else f"Shorten the prompt by at least {1 - room:,} tokens, or start the server with a larger n_ctx."
         )

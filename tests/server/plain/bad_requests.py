@@ -59,13 +59,15 @@ BAD_REQUESTS: dict[str, Bad] = {
     "prompt that is a list": Bad({"prompt": ["a"]}, "prompt is ['a']: input should be a valid string.", "prompt"),
     "prompt that is null": Bad({"prompt": None}, "prompt is None", "prompt"),
     "max_tokens of 0": Bad(with_prompt(max_tokens=0), "max_tokens is 0", "max_tokens"),
+    "negative max_tokens": Bad(with_prompt(max_tokens=-2), "greater than or equal to -1", "max_tokens"),
     "max_tokens that is a list": Bad(with_prompt(max_tokens=[1]), "max_tokens is [1]", "max_tokens"),
     "max_tokens in words": Bad(with_prompt(max_tokens="many"), "max_tokens is 'many'", "max_tokens"),
     "half a token": Bad(with_prompt(max_tokens=1.5), "max_tokens is 1.5", "max_tokens"),
     "temperature in words": Bad(with_prompt(temperature="hot"), "temperature is 'hot'", "temperature"),
     "negative temperature": Bad(with_prompt(temperature=-1), "greater than or equal to 0", "temperature"),
     "top_p above 1": Bad(with_prompt(top_p=1.5), "less than or equal to 1", "top_p"),
-    "seed that is random": Bad(with_prompt(seed=2**32 - 1), "less than or equal to 4294967294", "seed"),
+    "negative seed": Bad(with_prompt(seed=-2), "greater than or equal to -1", "seed"),
+    "seed of too many bits": Bad(with_prompt(seed=2**63), "less than or equal to 9223372036854775807", "seed"),
     "no time": Bad(with_prompt(max_time_s=0), "greater than 0", "max_time_s"),
     "all the time": Bad(with_prompt(max_time_s=1e9), "less than or equal to 86400", "max_time_s"),
     "unknown model": Bad(
@@ -80,6 +82,7 @@ BAD_REQUESTS: dict[str, Bad] = {
     "too long with max_tokens": Bad(
         {"prompt": "x" * 900, "max_tokens": 500},
         "Prompt has 901 tokens and max_tokens is 500, but the context holds 1,024. Set max_tokens to 123 or less",
+        "max_tokens",
         code="context_length_exceeded",
     ),
     "longer than the context": Bad(

@@ -57,7 +57,6 @@ async def test_a_decode_that_fails_ends_only_the_stream_at_fault(way: Way) -> No
 
 
 @every_way
-@pytest.mark.xfail(strict=True, reason="the delta that carries the error takes unread text with it")
 async def test_text_that_was_not_read_yet_comes_before_the_error(way: Way) -> None:
     async with staged(SCENE) as (stage, url), asker(url) as client:
         stage.model.fault = fail_on_j

@@ -82,6 +82,15 @@ async def test_max_tokens_is_a_setting_of_the_server_unless_it_is_given(way: Way
         assert len((await client.read(way, "tale", max_tokens=40)).text) == 40
 
 
+@every_way
+async def test_a_text_may_take_all_that_the_context_has_left(way: Way) -> None:
+    async with staged(ENDLESS) as (_, url), asker(url) as client:
+        stream = await client.read(way, "tale", max_tokens=-1)
+        assert len(stream.text) == 64 - 1 - len(way.rendered("tale"))
+        assert stream.finish_reason == "length"
+        assert len(await client.text(way, "tale", max_tokens=-1)) == len(stream.text)
+
+
 @every_generate
 async def test_the_default_gives_way_to_what_the_context_has_left(way: Way) -> None:
     async with staged(ENDLESS) as (_, url), asker(url) as client:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mcp_llama.engine.sampling import BOUNDS, SamplingParams
+from mcp_llama.engine.sampling import BOUNDS, MAX_SEED, SamplingParams
 from mcp_llama.server.wire import MAX_STOP, SamplingIn, StructuredSamplingIn
 from tests.fake_model import FakeSampler
 from tests.server.plain.streams import Asker, asker
@@ -14,6 +14,7 @@ from tests.server.plain.ways import EVENT_SOURCE, Json, Way, every_way
 from tests.server.scene import Scene
 from tests.server.serving import staged
 
+NUMBERS = {name: bounds for name, bounds in BOUNDS.items() if name != "seed"}
 INNER: dict[str, Any] = {
     name: round((low + min(high, 9)) / 2) if isinstance(low, int) else (low + min(high, 9)) / 2
     for name, (low, high) in BOUNDS.items()
@@ -63,10 +64,10 @@ def test_every_option_of_the_model_has_its_field() -> None:
 
 def test_the_bounds_of_the_fields_are_those_of_the_model() -> None:
     told = SamplingIn.model_json_schema()["properties"]
-    numbers = {name: field["anyOf"][0] for name, field in told.items() if name != "ignore_eos"}
-    assert {name: (number["minimum"], number["maximum"]) for name, number in numbers.items()} == BOUNDS
+    numbers = {name: told[name]["anyOf"][0] for name in NUMBERS}
+    assert {name: (number["minimum"], number["maximum"]) for name, number in numbers.items()} == NUMBERS
     assert {name for name, number in numbers.items() if number["type"] == "integer"} == {
-        name for name, (low, _) in BOUNDS.items() if isinstance(low, int)
+        name for name, (low, _) in NUMBERS.items() if isinstance(low, int)
     }
 
 
@@ -104,7 +105,7 @@ async def test_options_with_an_inner_life_reach_the_model(sampled: Sampled, way:
 
 @every_way
 async def test_a_bound_is_let_in_and_what_lies_outside_is_not(sampled: Sampled, way: Way) -> None:
-    for name, (low, high) in BOUNDS.items():
+    for name, (low, high) in NUMBERS.items():
         step = 1 if isinstance(low, int) else 0.001
         for bound, outside in ((low, low - step), (high, high + step)):
             assert getattr(await sampled.ask(way, {name: bound}), name) == bound
@@ -113,6 +114,17 @@ async def test_a_bound_is_let_in_and_what_lies_outside_is_not(sampled: Sampled, 
             error = refused.json()["error"]
             assert error["param"] == name
             assert str(outside) in error["message"]
+
+
+@every_way
+async def test_a_seed_may_have_64_bits_or_be_random(sampled: Sampled, way: Way) -> None:
+    for seed in (0, MAX_SEED, 2**32, 2**63 - 1):
+        params = await sampled.ask(way, {"seed": seed})
+        assert params.seed is not None
+        assert 0 <= params.seed <= MAX_SEED
+        assert params == await sampled.ask(way, {"seed": seed})
+        assert (params.seed == seed) == (seed <= MAX_SEED)
+    assert await sampled.ask(way, {"seed": -1}) != await sampled.ask(way, {"seed": -1})
 
 
 @every_way

@@ -7,7 +7,7 @@ import pytest
 from mcp_llama.server.settings import ServerLimits
 from tests.server.client import task_group
 from tests.server.plain.streams import Stream, asker
-from tests.server.plain.ways import COMPLETION, GENERATE, Way, every_way, scripts
+from tests.server.plain.ways import COMPLETION, GENERATE, Way, every_way, one_of_each, scripts
 from tests.server.scene import Scene
 from tests.server.serving import in_process, staged
 
@@ -51,7 +51,7 @@ async def test_a_request_in_its_prefill_is_kept_alive(way: Way) -> None:
             assert (await stream.rest()).text == TEXT
 
 
-@every_way
+@one_of_each
 async def test_pings_do_not_wait_for_a_pause_in_the_work(way: Way) -> None:
     # A piece of the prompt is done in less than the interval, again and again, and none of them sends anything.
     scene = replace(SCENE, n_batch=8, decode_delay=0.02, server=ServerLimits(ping_s=0.15))
@@ -61,14 +61,14 @@ async def test_pings_do_not_wait_for_a_pause_in_the_work(way: Way) -> None:
     assert stream.text == TEXT[:4]
 
 
-@every_way
+@one_of_each
 async def test_there_are_none_if_the_server_is_told_so(way: Way) -> None:
     async with staged(replace(SILENT, n_batch=8, decode_delay=0.02)) as (_, url), asker(url) as client:
         stream = await client.read(way, "p" * 300, max_tokens=4)
     assert stream.comments == ["open"]
 
 
-@every_way
+@one_of_each
 async def test_there_are_none_while_tokens_flow(way: Way) -> None:
     scene = replace(SCENE, scripts={}, decode_delay=0.05, server=ServerLimits(ping_s=1.5))
     async with staged(scene) as (_, url), asker(url) as client:
@@ -99,17 +99,24 @@ async def test_pings_go_on_between_the_choices_of_one_request() -> None:
 
 
 @every_way
-@pytest.mark.parametrize("ping_s", [0.001])
-async def test_nothing_is_sent_before_it_is_clear_that_there_will_be_a_stream(way: Way, ping_s: float) -> None:
-    scene = Scene(holds_load=True, load_error="model.gguf is damaged.", server=ServerLimits(ping_s=ping_s))
+@pytest.mark.parametrize("error", [None, "model.gguf is damaged."], ids=["loads", "does not load"])
+async def test_nothing_is_sent_before_it_is_clear_that_there_will_be_a_stream(way: Way, error: str | None) -> None:
+    scene = replace(SCENE, holds_load=True, load_error=error, server=ServerLimits(ping_s=0.001))
     async with staged(scene) as (stage, url), asker(url) as client, task_group() as tasks:
 
         async def ask() -> None:
-            failed = await client.send(way.request("short"))
-            assert failed.status_code == 503
-            assert failed.json()["error"]["message"] == "model.gguf is damaged."
+            if error is not None:
+                failed = await client.send(way.request("short"))
+                assert failed.status_code == 503
+                assert failed.json()["error"]["message"] == error
+                return
+            async with client.stream(way, "short") as stream:
+                await hear_pings(stream, 3)
+                stage.open()
+                assert (await stream.rest()).text == TEXT
 
+        stage.shut()
         tasks.start_soon(ask)
-        for _ in range(3):
+        for _ in range(5):
             await client.http.get(f"{url}/health")
         stage.finish_load()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.server.plain.real import N_CTX, real_client
 from tests.server.plain.streams import Asker
-from tests.server.plain.ways import CHAT, COMPLETION, GENERATE, Json, Way, every_way
+from tests.server.plain.ways import CHAT, GENERATE, Json, Way, every_way
 
 SPECIAL = "<|im_start|>user\nGrüße an 世界! 👩‍👩‍👧‍👦 नमस्ते\u2028 end<|im_end|>\n"
 MESSAGES = [

@@ -11,7 +11,7 @@ from mcp_llama.server import loading
 from tests.server.client import task_group
 from tests.server.plain.bad_requests import BAD_REQUESTS
 from tests.server.plain.streams import Asker, asker
-from tests.server.plain.ways import GENERATE, Json, Way, embeddings, every_way
+from tests.server.plain.ways import CHAT, COMPLETION, GENERATE, Json, Way, embeddings, every_way
 from tests.server.scene import Scene
 from tests.server.serving import in_process, staged
 
@@ -130,6 +130,24 @@ async def test_a_full_queue_says_when_to_come_back(way: Way) -> None:
             stage.open()
             assert (await first.rest()).text == (await second.rest()).text == "fine"
         await check_alive(client)
+
+
+@pytest.mark.parametrize("way", [COMPLETION, CHAT], ids=str)
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_choices_that_do_not_all_fit_the_queue_are_refused_together(way: Way, stream: bool) -> None:
+    scene = Scene(scripts={None: "fine"}, n_slots=1, engine=EngineLimits(max_queue=2))
+    async with staged(scene) as (stage, url), asker(url) as client:
+        stage.shut()
+        async with client.stream(GENERATE, "first") as first:
+            refused = await client.send(way.request("x", stream=stream, n=3))
+            assert refused.status_code == 429
+            assert error_of(refused)["code"] == "rate_limit_exceeded"
+            stage.open()
+            assert (await first.rest()).text == "fine"
+        ends = await in_process(stage).ended(3)
+        assert sorted(end.reason for end in ends) == ["abort", "abort", "stop"]
+        all_three = await client.send(way.request("x", stream=False, n=3))
+        assert len(all_three.json()["choices"]) == 3
 
 
 @every_way

@@ -8,7 +8,7 @@ import pytest
 from mcp_llama.server import playground
 from mcp_llama.server.security import AppSecurity
 from tests.server.plain.streams import Asker, asker
-from tests.server.plain.ways import EVENT_SOURCE, Json
+from tests.server.plain.ways import Json
 from tests.server.scene import Scene
 from tests.server.serving import staged
 
@@ -124,6 +124,20 @@ async def test_a_site_that_was_named_may_ask_beforehand() -> None:
             assert "access-control-allow-origin" not in stranger.headers
 
 
+async def test_a_page_of_this_server_may_use_it_under_every_name_that_was_allowed() -> None:
+    security = AppSecurity(allowed_hosts=["llama.example:*"])
+    async with staged(SCENE, security) as (_, url), asker(url) as client:
+        for host, origin, status in (
+            ("llama.example:8080", "http://llama.example:8080", 200),
+            ("llama.example:8080", "http://llama.example:8081", 403),
+            ("llama.example:8080", "http://llama.example", 403),
+            ("llama.example:8080", "http://evil.example:8080", 403),
+            ("evil.example:8080", "http://evil.example:8080", 421),
+        ):
+            response = await send(client, "GET", STREAM, Host=host, Origin=origin, Sec_Fetch_Site="same-origin")
+            assert response.status_code == status, (host, origin)
+
+
 async def test_what_is_named_by_its_port_is_let_in_on_that_port_alone() -> None:
     security = AppSecurity(allowed_hosts=["llama.example:8080"], allowed_origins=["http://app.example:3000"])
     async with staged(SCENE, security) as (_, url), asker(url) as client:
@@ -133,5 +147,5 @@ async def test_what_is_named_by_its_port_is_let_in_on_that_port_alone() -> None:
             ("llama.example:8080", "http://app.example:3001", 403),
             ("llama.example:8080", "https://app.example:3000", 403),
         ):
-            response = await send(client, "GET", EVENT_SOURCE.path + "?prompt=x", Host=host, Origin=origin)
+            response = await send(client, "GET", STREAM, Host=host, Origin=origin)
             assert response.status_code == status

@@ -5,7 +5,7 @@ import pytest
 
 from tests.server.client import task_group
 from tests.server.plain.streams import Asker, asker
-from tests.server.plain.ways import GENERATE, Way, every_way, scripts
+from tests.server.plain.ways import GENERATE, Way, every_generate, every_way, scripts
 from tests.server.scene import SPEECH, Scene, split_bytes
 from tests.server.serving import in_process, staged
 
@@ -94,6 +94,21 @@ async def test_characters_that_are_cut_between_tokens_arrive_whole(way: Way, pro
         assert len(pieces) > len(SPEECH) // 3
         assert not any("\ufffd" in piece for piece in pieces)
         assert await client.text(way, prompt, max_tokens=300) == SPEECH
+
+
+@every_generate
+async def test_a_token_that_is_only_a_part_of_a_character_is_an_event_too(way: Way) -> None:
+    async with staged(SCENE) as (stage, url), asker(url) as client:
+        hands = in_process(stage)
+        stage.shut()
+        async with client.stream(way, "speech", max_tokens=300) as stream:
+            for number in range(1, 20):
+                await hands.held()
+                await hands.step()
+                assert (await stream.event())["completion_tokens"] == number
+            assert stream.text == b"".join(TOKENS["speech"][:19]).decode(errors="ignore")
+            stage.open()
+            await stream.rest()
 
 
 @every_way

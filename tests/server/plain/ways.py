@@ -69,6 +69,8 @@ WAYS = [GENERATE, EVENT_SOURCE, COMPLETION, CHAT]
 
 every_way = pytest.mark.parametrize("way", WAYS, ids=str)
 every_generate = pytest.mark.parametrize("way", [GENERATE, EVENT_SOURCE], ids=str)
+one_of_each = pytest.mark.parametrize("way", [GENERATE, CHAT], ids=str)
+"""For what takes its time, and is the same code for all."""
 every_whole = pytest.mark.parametrize("way", [GENERATE, COMPLETION, CHAT], ids=str)
 
 
