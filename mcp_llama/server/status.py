@@ -38,6 +38,8 @@ class StatusRoutes:
         text: Responses = {
             200: {"description": "All of them.", "content": {"text/plain": {"schema": {"type": "string"}}}}
         }
+        # Some machinery that watches servers asks for no body.
+        router.add_api_route("/health", self.health, methods=["HEAD"], include_in_schema=False)
         router.add_api_route("/metrics", self.metrics, methods=["GET"], response_class=Response, responses=text)
         return router
 

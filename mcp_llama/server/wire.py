@@ -34,7 +34,7 @@ def _refuse_zero(value: int) -> int:
     return value
 
 
-MaxTokens = Annotated[int, Field(ge=UNLIMITED), AfterValidator(_refuse_zero)]
+MaxTokens = Annotated[int, Field(ge=UNLIMITED, le=2**31 - 1), AfterValidator(_refuse_zero)]
 
 EmptyList = Annotated[list[Any], AfterValidator(_refuse_items), WithJsonSchema({"type": "array", "maxItems": 0})]
 """A list that clients know and this server cannot honour."""

@@ -56,3 +56,9 @@ async def test_health_tells_of_a_broken_engine() -> None:
 async def test_health_answers_only_get() -> None:
     async with staged(Scene()) as (_, url), plain_http() as http:
         assert (await http.post(f"{url}/health")).status_code == 405
+
+
+async def test_health_answers_those_who_ask_for_no_body() -> None:
+    async with staged(Scene(load_error="model.gguf is damaged.")) as (_, url), plain_http() as http:
+        failed = await http.head(f"{url}/health")
+    assert (failed.status_code, failed.content) == (503, b"")
