@@ -61,7 +61,7 @@ async def test_the_status_goes_from_loading_to_ready(loading: Loading, loader: M
         n_ctx_train=512,
         n_ctx=512,
         n_slots=4,
-        max_requests=68,
+        max_requests=7,
         license=None,
         chat_template=loading.model.chat_template,
     )
