@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Protocol, cast
 
 import anyio
 from mcp.server.mcpserver import Context
@@ -21,6 +21,13 @@ class ClientGoneError(Exception):
     """The client hung up or stopped reading; nobody will see a result."""
 
 
+class Sender(Protocol):
+    """What hands messages over to a client."""
+
+    sending_since: float | None
+    """When the message that the client has not taken yet was handed over, in `time.monotonic()`."""
+
+
 @asynccontextmanager
 async def while_client_listens(context: Context, progress: Progress, stall_timeout: float) -> AsyncGenerator[None]:
     """Cancel the body when the client hangs up, or takes no notification for `stall_timeout` seconds.
@@ -30,7 +37,7 @@ async def while_client_listens(context: Context, progress: Progress, stall_timeo
     """
     request = cast(Request | None, context.request_context.request)
     with anyio.CancelScope() as scope:
-        watchers = [asyncio.create_task(_watch_stall(progress, stall_timeout, scope))]
+        watchers = [asyncio.create_task(watch_stall(progress, stall_timeout, scope))]
         if request is not None and _is_unwatched(request, context.protocol_version):
             watchers.append(asyncio.create_task(_watch_disconnect(request.receive, scope)))
         try:
@@ -66,9 +73,10 @@ async def _watch_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
     scope.cancel()
 
 
-async def _watch_stall(progress: Progress, stall_timeout: float, scope: anyio.CancelScope) -> None:
+async def watch_stall(sender: Sender, stall_timeout: float, scope: anyio.CancelScope) -> None:
+    """Cancel a scope when the client has taken nothing for `stall_timeout` seconds."""
     while True:
-        since = progress.sending_since
+        since = sender.sending_since
         left = stall_timeout if since is None else since + stall_timeout - time.monotonic()
         if left <= 0:
             scope.cancel()

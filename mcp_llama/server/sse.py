@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from mcp_llama.errors import McpLlamaError
 from mcp_llama.server.calls import Calls
-from mcp_llama.server.client_watch import disconnect_cancels
+from mcp_llama.server.client_watch import disconnect_cancels, watch_stall
 from mcp_llama.server.errors import body_of, internal_error_body
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ async def _watched(events: Events, receive: Receive, clocks: StreamClocks) -> As
     """Cancel the body, quietly, when the client hangs up or takes nothing for too long; meanwhile send pings."""
     with anyio.CancelScope() as scope:
         watchers = [
-            asyncio.create_task(_watch_stall(events, clocks.stall_timeout + _STALL_GRACE_S, scope)),
+            asyncio.create_task(watch_stall(events, clocks.stall_timeout + _STALL_GRACE_S, scope)),
         ]
         if clocks.ping_s:
             watchers.append(asyncio.create_task(_ping(events, clocks.ping_s)))
@@ -132,16 +132,6 @@ async def _watched(events: Events, receive: Receive, clocks: StreamClocks) -> As
         finally:
             for watcher in watchers:
                 watcher.cancel()
-
-
-async def _watch_stall(events: Events, timeout: float, scope: anyio.CancelScope) -> None:
-    while True:
-        since = events.sending_since
-        left = timeout if since is None else since + timeout - time.monotonic()
-        if left <= 0:
-            scope.cancel()
-            return
-        await asyncio.sleep(left)
 
 
 async def _ping(events: Events, interval: float) -> None:
