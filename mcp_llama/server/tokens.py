@@ -1,6 +1,6 @@
 """`/tokenize`, `/detokenize` and `/apply-template`, as llama.cpp's own server has them."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -10,9 +10,7 @@ from mcp_llama.backends.backend import Backend
 from mcp_llama.server.answers import json_response
 from mcp_llama.server.loading import wait_for_model
 from mcp_llama.server.openapi import FAILURES
-from mcp_llama.server.wire import MessageIn, Wire
-
-Token = Annotated[int, Field(ge=0, le=2**31 - 1)]
+from mcp_llama.server.wire import MessageIn, Token, Wire
 
 
 class TokenizeIn(Wire):

@@ -34,6 +34,7 @@ def _refuse_zero(value: int) -> int:
     return value
 
 
+Token = Annotated[int, Field(ge=0, le=2**31 - 1)]
 MaxTokens = Annotated[int, Field(ge=UNLIMITED, le=2**31 - 1), AfterValidator(_refuse_zero)]
 
 EmptyList = Annotated[list[Any], AfterValidator(_refuse_items), WithJsonSchema({"type": "array", "maxItems": 0})]

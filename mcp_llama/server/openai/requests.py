@@ -10,13 +10,11 @@ from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapV
 from pydantic_core import PydanticCustomError
 
 from mcp_llama.server.validation import contradiction
-from mcp_llama.server.wire import EmptyList, MaxTokens, MessageIn, Stop, StructuredSamplingIn, TextIn, Wire
+from mcp_llama.server.wire import EmptyList, MaxTokens, MessageIn, Stop, StructuredSamplingIn, TextIn, Token, Wire
 
 MAX_N = 128
 MAX_INPUTS = 2048
 _MAX_TOP_LOGPROBS = 20
-
-Token = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 def _one_sentence(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
