@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 FinishReason = Literal["stop", "length", "time", "tool_calls", "abort"]
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
+FormatKind = Literal["json_schema", "json_object", "regex", "gbnf", "lark"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,14 @@ class Limits:
     stop: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class OutputFormat:
+    """What a text must be. `definition` is a JSON schema, a regular expression or a grammar; none for json_object."""
+
+    kind: FormatKind
+    definition: object = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateRequest:
     """Continue `prompt`, a text or tokens, as it is, without a chat template.
@@ -36,22 +45,61 @@ class GenerateRequest:
     limits: Limits = field(default_factory=Limits)
     sampling: Mapping[str, object] = field(default_factory=dict[str, object])
     top_logprobs: int | None = None
+    format: OutputFormat | None = None
     arrival: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A function that the model may ask its caller to run. `parameters` is the JSON schema of its arguments.
+
+    With `strict`, a schema that cannot be enforced to the letter is refused; without, it is relaxed, and that is told.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """The model's wish to have a tool run. `arguments` is the JSON text of an object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTool:
+    """The choice of one tool, which must be called."""
+
+    name: str
+
+
+ToolChoice = Literal["auto", "none", "required"] | NamedTool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One turn of a chat."""
+    """One turn of a chat. One of the role tool answers the call `tool_call_id` of the tool `name`."""
 
     role: Role
-    content: str
+    content: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
     """Answer `messages` through the model's chat template. A trailing assistant message is continued.
 
-    `sampling`, `top_logprobs` and `arrival` are as in GenerateRequest.
+    `sampling`, `top_logprobs`, `format` and `arrival` are as in GenerateRequest. `parallel_tool_calls` None means as
+    the model is used to. `reasoning_budget` is in tokens, None means the server's. `template_options` are variables of
+    the chat template. Without `split_reasoning` the reasoning stays in the text.
     """
 
     messages: tuple[Message, ...]
@@ -59,6 +107,13 @@ class ChatRequest:
     limits: Limits = field(default_factory=Limits)
     sampling: Mapping[str, object] = field(default_factory=dict[str, object])
     top_logprobs: int | None = None
+    format: OutputFormat | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool | None = None
+    reasoning_budget: int | None = None
+    template_options: Mapping[str, object] = field(default_factory=dict[str, object])
+    split_reasoning: bool = True
     arrival: float = field(default_factory=time.monotonic)
 
 
@@ -94,11 +149,15 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Token counts. `cached_tokens` are part of `prompt_tokens`: their state was reused, not computed."""
+    """Token counts. `cached_tokens` are part of `prompt_tokens`: their state was reused, not computed.
+
+    `reasoning_tokens` are part of `completion_tokens`.
+    """
 
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +177,11 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The complete outcome of one request. `stop` is the stop string that matched, if one did."""
+    """The complete outcome of one request. `stop` is the stop string that matched, if one did.
+
+    `parsed` is the value of a text that had to be JSON and is complete. `notes` are for the caller to read: what of
+    the request could be kept only in part, or what the outcome lacks.
+    """
 
     text: str
     finish_reason: FinishReason
@@ -127,6 +190,10 @@ class Result:
     usage: Usage
     timings: Timings
     logprobs: tuple[TokenLogprob, ...] = ()
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    parsed: object = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@
     ├─ ModelLoadError         the model is missing, damaged, unsupported or too large
     ├─ RequestError           the caller can fix the request
     │  ├─ ContextLengthError  prompt and max_tokens do not fit the context
+    │  ├─ ConstraintError     a schema, expression or grammar cannot be enforced
     │  ├─ UnknownNameError    an argument or option that does not exist
     │  └─ UnknownModelError   a model that is not served
     ├─ BusyError              the queue is full; try again later
@@ -70,6 +71,23 @@ class ContextLengthError(RequestError):
             f"Prompt has {prompt_tokens:,} tokens and max_tokens is {max_tokens:,}, "
             f"but the context holds {limit:,}. {fix}"
         )
+
+
+class ConstraintError(RequestError):
+    """A schema, regular expression or grammar cannot be enforced.
+
+    `subject` is what the caller calls it, such as "json_schema" or "the parameters of tool 'search'". `pointer` is the
+    JSON pointer (RFC 6901) of the part of a schema that is at fault, `keyword` the keyword there.
+    """
+
+    def __init__(self, subject: str, reason: str, pointer: str | None = None, keyword: str | None = None) -> None:
+        self.subject = subject
+        self.reason = reason
+        self.pointer = pointer
+        self.keyword = keyword
+        where = "" if pointer is None else f" at {shown(pointer or '/')}"
+        what = "" if keyword is None else f", keyword {shown(keyword)}"
+        super().__init__(f"{subject} cannot be enforced{where}{what}: {reason}")
 
 
 class UnknownNameError(RequestError):

@@ -22,6 +22,8 @@ from tests.server.scene import Scene
 from tests.server.serving import in_process, staged
 
 NEIGHBOUR_TEXT = "neighbour"
+NEIGHBOURS = 10
+"""So many in a row that have every step for themselves show that the other one is paused."""
 SCENE = Scene(
     scripts={**scripts(big=BIG_TOKENS), None: NEIGHBOUR_TEXT},
     engine=EngineLimits(unread_limit=8),
@@ -39,15 +41,14 @@ async def test_a_stalled_stream_pauses_alone_and_goes_on_when_it_is_read(way: Wa
         hands = in_process(stage)
         async with stalling.stream(way, "big", max_tokens=900) as stream:
             await hands.made(1)
-            await hands.quiet()
-            assert stage.running() == 1
-            computed = max(map(len, stage.model.slots))
-            assert computed < BUFFERED_TOKENS
-            for number in range(10):
+            alone = 0
+            # On a busy machine the buffers may take a while to fill; they are bounded, so this ends.
+            while alone < NEIGHBOURS:
                 before = stage.decodes()
-                assert (await client.read(GENERATE, f"{number} neighbour")).text == NEIGHBOUR_TEXT
-                assert stage.decodes() - before == len(NEIGHBOUR_TEXT) + 1, "no step was for the one that is paused"
-            assert max(map(len, stage.model.slots)) == computed
+                assert (await client.read(GENERATE, f"{before} neighbour")).text == NEIGHBOUR_TEXT
+                alone = alone + 1 if stage.decodes() - before == len(NEIGHBOUR_TEXT) + 1 else 0
+                assert max(map(len, stage.model.slots)) < BUFFERED_TOKENS
+            assert stage.running() == 1
             counts = await counts_of(client)
             assert (counts.pauses >= 1, counts.stalled, counts.cancelled) == (True, 0, 0)
             await stream.rest()
