@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import anyio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, Result
@@ -24,8 +24,8 @@ from mcp_llama.server.results import (
     structured_result,
     text_result,
 )
-from mcp_llama.server.schema import lean, lean_arguments
 from mcp_llama.server.settings import ServerLimits
+from mcp_llama.server.tool import make_tool
 
 _SAMPLING = (
     "More llama.cpp options: top_k, min_p, typical_p, top_n_sigma, xtc_*, dry_*, mirostat*, dynatemp_*, "
@@ -104,12 +104,12 @@ class TextTools:
             return await self._run(context, request, lambda: self._backend.chat(request))
 
         tools = [
-            _tool(
+            make_tool(
                 generate,
                 "Continue a raw text with the local model, without a chat template. "
                 "Free and private; costs time in proportion to max_tokens. Prefer chat for questions.",
             ),
-            _tool(
+            make_tool(
                 chat,
                 "Ask the local model. Free and private; costs time in proportion to max_tokens. It sees only these "
                 "messages. A last assistant message is continued: with finish_reason length or time, "
@@ -180,8 +180,8 @@ class InfoTools:
     def tools(self) -> list[Tool]:
         """Both tools."""
         return [
-            _tool(self.models, "List the models and how far they are loaded."),
-            _tool(
+            make_tool(self.models, "List the models and how far they are loaded."),
+            make_tool(
                 self.count_tokens,
                 "Count the tokens of a text, or of messages with their template, before spending them.",
             ),
@@ -220,13 +220,3 @@ def _merged(sampling: dict[str, Any], **flat: float | None) -> dict[str, object]
         if name in sampling:
             raise RequestError(f"{name} is given twice, as an argument and in sampling. Remove one.")
     return {**sampling, **given}
-
-
-def _tool(function: Callable[..., Any], description: str) -> Tool:
-    """A tool whose schemas carry nothing that only costs the agent tokens."""
-    annotations = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-    tool = Tool.from_function(function, description=description, annotations=annotations)
-    tool.parameters = lean_arguments(tool.parameters)
-    if tool.fn_metadata.output_schema is not None:
-        tool.fn_metadata.output_schema = lean(tool.fn_metadata.output_schema)
-    return tool
