@@ -4,6 +4,7 @@ from mcp.server.caching import CacheHint
 
 from mcp_llama import __version__
 from mcp_llama.backends.backend import Backend
+from mcp_llama.server.embed_tool import EmbedTool
 from mcp_llama.server.mcp import LlamaServer
 from mcp_llama.server.resources import add_resources
 from mcp_llama.server.settings import ServerLimits
@@ -20,7 +21,7 @@ _LISTS_NEVER_CHANGE = CacheHint(ttl_ms=3_600_000, scope="public")
 def build_server(backend: Backend, limits: ServerLimits) -> LlamaServer:
     """The server, ready to be put on a transport."""
     server = LlamaServer(
-        tools=[*TextTools(backend, limits).tools(), *InfoTools(backend).tools()],
+        tools=[*TextTools(backend, limits).tools(), *EmbedTool(backend, limits).tools(), *InfoTools(backend).tools()],
         name="mcp-llama",
         title="Local llama.cpp model",
         version=__version__,
