@@ -5,7 +5,8 @@ from functools import partial
 
 import anyio.to_thread
 
-from mcp_llama.api import Message
+from mcp_llama.chat.plan import Plan
+from mcp_llama.engine.reasoning import ReasoningRule
 from mcp_llama.errors import RequestError
 from mcp_llama.models.loader import LoadedModel
 
@@ -27,22 +28,24 @@ async def prompt_tokens(loaded: LoadedModel, prompt: str | tuple[int, ...]) -> S
     return prompt
 
 
-async def chat_tokens(loaded: LoadedModel, messages: Sequence[Message]) -> Sequence[int]:
-    """The tokens of a chat that asks for the next message.
-
-    Raises:
-        RequestError: the model's template cannot render the messages.
-    """
-    prompt = await render(loaded, messages)
+async def chat_tokens(loaded: LoadedModel, prompt: str) -> Sequence[int]:
+    """The tokens of a prompt that a chat template has written."""
     # Most templates write the leading token themselves; a second one would change the answer.
     add_special = not (loaded.model.bos_text and prompt.startswith(loaded.model.bos_text))
     return await tokenize(loaded, prompt, add_special=add_special, parse_special=True)
 
 
-async def render(loaded: LoadedModel, messages: Sequence[Message]) -> str:
-    """The text of a chat that asks for the next message; raises as `chat_tokens` does."""
-    # A template is a program out of the model's file, and may take its time.
-    return await anyio.to_thread.run_sync(loaded.chat_template.render, messages)
+async def reasoning_rule(loaded: LoadedModel, plan: Plan) -> ReasoningRule | None:
+    """How the engine counts and limits the reasoning of an answer, None if it has none."""
+    if plan.marks is None or not (plan.reasons or plan.may_reason):
+        return None
+    closing = await tokenize(loaded, f"\n{plan.marks.end}\n\n", add_special=False, parse_special=True)
+    return ReasoningRule(
+        start=None if plan.reasons else plan.marks.start,
+        end=plan.marks.end,
+        budget=plan.reasoning_budget,
+        closing=tuple(closing),
+    )
 
 
 async def tokenize(loaded: LoadedModel, text: str, *, add_special: bool, parse_special: bool) -> Sequence[int]:

@@ -5,21 +5,15 @@ import pytest
 
 from mcp_llama.api import Message, Role
 from mcp_llama.chat.template import ChatTemplate
-from mcp_llama.engine.llama import LlamaModel, ModelOptions
-from mcp_llama.errors import RequestError
+from mcp_llama.errors import RequestError, UnknownNameError
+from tests.chat.templates import answered, compiled, embedded_template, tool
 
 SYSTEM = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
 
 
 @pytest.fixture(scope="module")
 def embedded(real_model_path: Path) -> ChatTemplate:
-    """The template in the embedded model."""
-    model = LlamaModel(real_model_path, ModelOptions(n_ctx=64, n_slots=1, n_threads=1))
-    try:
-        assert model.chat_template is not None
-        return ChatTemplate(model.chat_template, bos_text=model.bos_text, eos_text=model.eos_text)
-    finally:
-        model.close()
+    return embedded_template(real_model_path)
 
 
 def said(*turns: tuple[Role, str]) -> list[Message]:
@@ -27,8 +21,7 @@ def said(*turns: tuple[Role, str]) -> list[Message]:
 
 
 def render(source: str, *turns: tuple[Role, str]) -> str:
-    template = ChatTemplate(source, bos_text="<s>", eos_text="</s>")
-    return template.render(said(*(turns or (("user", "hi"),))))
+    return compiled(source).render(said(*(turns or (("user", "hi"),))))
 
 
 def test_the_embedded_template_renders_a_question(embedded: ChatTemplate) -> None:
@@ -50,12 +43,12 @@ def test_the_embedded_template_renders_all_three_roles(embedded: ChatTemplate) -
 
 @pytest.mark.parametrize("begun", ["Because the", "  spaces are kept  ", "", "line\n"])
 def test_a_trailing_assistant_message_is_left_open_to_be_continued(embedded: ChatTemplate, begun: str) -> None:
-    prompt = embedded.render(said(("user", "Why?"), ("assistant", begun)))
+    prompt = embedded.prompt(said(("user", "Why?"), ("assistant", begun)))
     assert prompt == f"{SYSTEM}<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n{begun}"
 
 
 def test_an_assistant_message_before_the_last_is_closed(embedded: ChatTemplate) -> None:
-    prompt = embedded.render(said(("user", "Why?"), ("assistant", "Because."), ("assistant", "And so")))
+    prompt = embedded.prompt(said(("user", "Why?"), ("assistant", "Because."), ("assistant", "And so")))
     assert prompt.endswith("<|im_start|>assistant\nBecause.<|im_end|>\n<|im_start|>assistant\nAnd so")
 
 
@@ -65,7 +58,29 @@ def test_text_that_looks_like_jinja_is_only_text() -> None:
 
 def test_messages_may_not_be_empty(embedded: ChatTemplate) -> None:
     with pytest.raises(RequestError, match=r"^messages is empty\. Send at least one message\.$"):
-        embedded.render([])
+        embedded.prompt([])
+
+
+def test_rendering_closes_a_trailing_assistant_message_and_asks_for_the_next(embedded: ChatTemplate) -> None:
+    assert embedded.render(said(("user", "Why?"), ("assistant", "Because."))).endswith(
+        "<|im_start|>assistant\nBecause.<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_a_prompt_without_a_trailing_assistant_message_is_what_is_rendered(embedded: ChatTemplate) -> None:
+    messages = said(("user", "Why?"))
+    assert embedded.prompt(messages) == embedded.render(messages)
+
+
+def test_a_prompt_takes_tools_and_options_wherever_the_assistant_is() -> None:
+    template = compiled("{{ tools[0].function.name }} {{ mood }}:")
+    assert template.prompt(said(("user", "a")), [tool()], {"mood": "sad"}) == "add sad:"
+    assert template.prompt(said(("user", "a"), ("assistant", "b")), [tool()], {"mood": "sad"}) == "add sad:b"
+
+
+def test_calls_that_nobody_answered_cannot_be_continued() -> None:
+    with pytest.raises(RequestError, match=r"calls tools: answer them with tool messages first\.$"):
+        compiled("{{ 1 }}").prompt(answered()[:2])
 
 
 def test_what_a_template_refuses_reaches_the_caller_in_its_own_words() -> None:
@@ -145,10 +160,56 @@ def test_a_template_gets_the_special_texts_and_is_asked_for_an_answer() -> None:
 
 
 def test_tools_and_documents_are_none_as_hugging_face_has_them() -> None:
-    source = "{% if tools is not none %}tools{% endif %}{% if documents is not none %}documents{% endif %}{{ 1 }}"
-    assert render(source) == "1"
+    source = "{{ tools is defined and tools is none }} {{ documents is defined and documents is none }}"
+    assert render(source) == "True True"
 
 
 def test_a_generation_block_is_transparent() -> None:
     source = "{% for message in messages %}{% generation %}{{ message.content }}{% endgeneration %}{% endfor %}"
     assert render(source, ("user", "a"), ("user", "b")) == "ab"
+
+
+@pytest.mark.parametrize("name", ["from_json", "fromjson"])
+def test_json_text_can_be_read(name: str) -> None:
+    assert render("{{ (messages[0].content | " + name + ").a }}", ("user", '{"a": 7}')) == "7"
+
+
+def test_a_template_that_fails_without_a_word_is_named_by_its_failure() -> None:
+    with pytest.raises(RequestError, match=r"refuses these messages: TemplateError$"):
+        render("{{ raise_exception('') }}")
+
+
+def test_a_template_that_nests_too_deep_is_broken() -> None:
+    with pytest.raises(RequestError, match="template is broken"):
+        compiled("{{ " + "(" * 9_000 + "1" + ")" * 9_000 + " }}")
+
+
+def test_a_template_keeps_its_source_and_knows_its_variables() -> None:
+    source = "{{ messages }}{{ strftime_now('%Y') }}{{ raise_exception }}{{ mood | default(range(3)) }}"
+    template = compiled(source)
+    assert template.source == source
+    assert template.variables == {"messages", "mood"}
+
+
+def test_options_are_variables_of_the_template() -> None:
+    template = compiled("{{ mood | default('calm') }}")
+    assert template.render(said(("user", "a"))) == "calm"
+    assert template.render(said(("user", "a")), (), {"mood": "sad"}) == "sad"
+
+
+def test_an_option_that_the_template_does_not_know_is_refused_with_those_that_it_does() -> None:
+    template = compiled("{{ mood }}{{ messages }}{{ bos_token }}{{ strftime_now('') }}")
+    with pytest.raises(UnknownNameError, match=r"^Unknown chat template option 'weather'\. Known: mood\.$"):
+        template.render(said(("user", "a")), (), {"weather": "bad"})
+
+
+@pytest.mark.parametrize("name", ["messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token"])
+def test_an_option_cannot_replace_what_the_server_sets(name: str) -> None:
+    template = compiled("{{ " + name + " }}")
+    with pytest.raises(RequestError, match=rf"^The chat template option '{name}' is set by the server\. Leave it out"):
+        template.render(said(("user", "a")), (), {name: "x"})
+
+
+def test_options_cannot_be_changed_by_the_template() -> None:
+    with pytest.raises(RequestError, match=r"refuses these messages: .*unsafe"):
+        compiled("{{ mood.append(1) }}").render(said(("user", "a")), (), {"mood": []})
