@@ -112,6 +112,16 @@ async def test_a_call_gives_up_when_the_load_takes_longer_than_it_may() -> None:
     assert text_of(call.result) == "Server busy: the model is still loading (50%). Try again in about 10 s."
 
 
+async def test_nothing_waits_for_the_model_once_the_call_is_left() -> None:
+    async with opened(PLAIN_DOOR, Scene(holds_load=True, server=BEATING)) as server:
+        call = server.client.tool_call("embed", {"texts": TEXTS})
+        async with task_group() as tasks:
+            tasks.start_soon(call.run)
+            await call.heard(lambda news: len(news) >= 2)
+            call.scope.cancel()
+        await server.stage.deserted()
+
+
 @every_door
 async def test_leaving_a_call_frees_the_engine(door: Door) -> None:
     async with opened(door, Scene(server=BEATING)) as server:
