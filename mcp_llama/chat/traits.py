@@ -53,12 +53,6 @@ _BASES: Final = tuple(
     for content_parts in (False, True)
     for empty_tools in (False, True)
 )
-_FORMS: Final[tuple[tuple[bool, Literal["object", "text"]], ...]] = (
-    (False, "object"),
-    (False, "text"),
-    (True, "object"),
-    (True, "text"),
-)
 
 
 def probe(render: Render) -> TemplateTraits:
@@ -71,20 +65,20 @@ class _Probe:
         self._render = render
 
     def traits(self) -> TemplateTraits:
-        base = next((base for base in _BASES if self._shows([_USER], base)), None)
-        if base is None:
-            return TemplateTraits()
+        base = next((base for base in _BASES if self._shows([_USER], base)), TemplateTraits())
         base = replace(base, system=self._shows([_SYSTEM, _USER], base), tools=self._shows_tools(base))
         base = self._with_calls(base)
         return replace(base, results=self._shows_results(base), parallel_calls=self._shows_both_calls(base))
 
     def _with_calls(self, base: TemplateTraits) -> TemplateTraits:
-        for short_ids, arguments in _FORMS:
-            given = replace(base, short_ids=short_ids, arguments=arguments)
-            # There are templates that drop the calls of a message that has text, too.
-            if all(self._shows_call(content, given) for content in ("", "zqx_text")):
-                return given
-        return base
+        forms = (
+            replace(base, short_ids=short_ids, arguments=arguments)
+            for short_ids in (False, True)
+            for arguments in ("object", "text")
+        )
+        # There are templates that drop the calls of a message that has text, too.
+        contents = ("", "zqx_text")
+        return next((form for form in forms if all(self._shows_call(content, form) for content in contents)), base)
 
     def _shows_tools(self, given: TemplateTraits) -> bool:
         text = self._text([_USER], [_TOOL], given)

@@ -107,6 +107,11 @@ def test_a_result_whose_call_became_text_still_names_its_tool() -> None:
     assert plain_calls(answered(), calls=False, results=True)[2] == result("eight", name="add")
 
 
+def test_a_result_keeps_the_name_that_it_has() -> None:
+    messages = [*answered()[:2], result("eight", name="multiply")]
+    assert plain_calls(messages, calls=False, results=True)[2] == messages[2]
+
+
 def test_a_result_becomes_a_message_of_the_user_that_names_the_tool() -> None:
     assert plain_calls(answered(), calls=True, results=False) == [
         *answered()[:2],

@@ -112,6 +112,11 @@ def test_a_template_that_drops_results_knows_none() -> None:
     )
 
 
+def test_results_are_shown_even_if_the_template_refuses_calls() -> None:
+    refusal = "{% if m.tool_calls %}{{ raise_exception('no calls') }}{% endif %}"
+    assert traits(turns(refusal)) == PLAIN
+
+
 def test_results_may_need_the_call_that_they_answer() -> None:
     source = turns(
         "{% if m.role == 'tool' and not m_before.has %}{{ raise_exception('no call') }}{% endif %}"

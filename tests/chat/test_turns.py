@@ -53,6 +53,11 @@ def test_reasoning_goes_by_both_of_its_names() -> None:
     assert compiled("{{ messages[0].reasoning_content }} {{ messages[0].thinking }}").render(messages) == "hm hm"
 
 
+def test_reasoning_before_calls_alone_goes_by_both_names() -> None:
+    messages = [Message(role="assistant", reasoning="hm", tool_calls=(add("7"),))]
+    assert compiled("{{ messages[0].reasoning_content }} {{ messages[0].thinking }}").render(messages) == "hm hm"
+
+
 def test_reasoning_before_text_and_calls_is_not_called_thinking() -> None:
     messages = [Message(role="assistant", content="a", reasoning="hm", tool_calls=(add("7"),))]
     assert (
