@@ -98,8 +98,9 @@ class ChatRequest:
     """Answer `messages` through the model's chat template. A trailing assistant message is continued.
 
     `sampling`, `top_logprobs`, `format` and `arrival` are as in GenerateRequest. `parallel_tool_calls` None means as
-    the model is used to. `reasoning_budget` is in tokens, None means the server's. `template_options` are variables of
-    the chat template. Without `split_reasoning` the reasoning stays in the text.
+    the model is used to. `reasoning_budget` is in tokens, None means the server's. `reasoning_effort` is "none" or
+    what the chat template calls it, `template_options` are variables of the template. Without `split_reasoning` the
+    reasoning stays in the text.
     """
 
     messages: tuple[Message, ...]
@@ -112,6 +113,7 @@ class ChatRequest:
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool | None = None
     reasoning_budget: int | None = None
+    reasoning_effort: str | None = None
     template_options: Mapping[str, object] = field(default_factory=dict[str, object])
     split_reasoning: bool = True
     arrival: float = field(default_factory=time.monotonic)

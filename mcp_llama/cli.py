@@ -111,7 +111,7 @@ def _backend(settings: ModelSettings, file: ModelFile) -> LocalBackend:
     check_file(file.path, settings.model_options())
     load = partial(LlamaModel, file.path, settings.model_options())
     limits = settings.engine_limits() if isinstance(settings, ServerSettings) else None
-    return LocalBackend(file.name, load, limits)
+    return LocalBackend(file.name, load, limits, settings.chat_defaults())
 
 
 def _serve(settings: ServeSettings) -> int:

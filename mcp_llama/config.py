@@ -17,6 +17,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from mcp_llama.chat.marks import MARKER_TOKENS, ReasoningMarks
+from mcp_llama.chat.plan import ChatDefaults
 from mcp_llama.command_line import POSITIONAL, parse_flags
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.llama import FlashAttention, ModelOptions
@@ -27,6 +29,7 @@ from mcp_llama.server.settings import ProgressStyle, ServerLimits
 ENV_PREFIX = "MCP_LLAMA_"
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+ReasoningMarksText = Annotated[str, Field(pattern=r"^\S+ \S+$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -48,6 +51,10 @@ class ModelSettings(BaseSettings):
         "auto", description="flash attention; off is slower, but exact to the last bit alone and in a batch"
     )
     pooling: Pooling | None = Field(None, description="how embeddings are pooled; default: the model's own, or mean")
+    reasoning_marks: ReasoningMarksText | None = Field(
+        None, description="what stands before and behind reasoning, e.g. '<think> </think>'; default: by the template"
+    )
+    reasoning_budget: int | None = Field(None, ge=0, description="tokens a chat may reason; default: any number")
     log_level: LogLevel = Field("info", description="what is logged to stderr")
 
     def model_options(self) -> ModelOptions:
@@ -60,7 +67,13 @@ class ModelSettings(BaseSettings):
             n_gpu_layers=self.n_gpu_layers,
             flash_attn=self.flash_attn,
             pooling=self.pooling,
+            visible_tokens=tuple(sorted(MARKER_TOKENS | {*(self.reasoning_marks or "").split()})),
         )
+
+    def chat_defaults(self) -> ChatDefaults:
+        """The part that concerns chats."""
+        marks = None if self.reasoning_marks is None else ReasoningMarks(*self.reasoning_marks.split())
+        return ChatDefaults(marks=marks, reasoning_budget=self.reasoning_budget)
 
     @classmethod
     def settings_customise_sources(

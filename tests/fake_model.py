@@ -8,7 +8,9 @@ from array import array
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from llguidance import LLTokenizer, TokenizerWrapper
 
+from mcp_llama.engine.constraint import Constraint
 from mcp_llama.engine.model import EMBED_ROWS, DecodeAbortedError, Pooling, Rows, Vectors
 from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.errors import RequestError
@@ -27,8 +29,11 @@ CHAT_TEMPLATE = (
 class FakeSampler:
     """Chooses what the model's script says, else a token that depends on all that the slot holds."""
 
-    def __init__(self, model: "FakeModel", params: SamplingParams, prompt: Sequence[int]) -> None:
+    def __init__(
+        self, model: "FakeModel", params: SamplingParams, prompt: Sequence[int], constraint: Constraint | None
+    ) -> None:
         self._model = model
+        self._constraint = constraint
         self._params = params
         self._prompt = tuple(prompt)
         self._closed = False
@@ -36,13 +41,37 @@ class FakeSampler:
     def sample(self, row: int) -> int:
         """The next token after a row of the last decode."""
         assert not self._closed
-        return self._model.next_token(row, self._prompt, ignore_eos=self._params.ignore_eos)
+        token = self._model.next_token(row, self._prompt, ignore_eos=self._params.ignore_eos)
+        if self._constraint is not None:
+            if not self._constraint.allows(token):
+                token = int(np.flatnonzero(self._constraint.allowed())[0])
+            self._constraint.accept(token)
+        return token
+
+    def accept(self, token: int) -> None:
+        """Take a token in that was not sampled."""
+        assert not self._closed
+        if self._constraint is not None:
+            self._constraint.accept(token)
 
     def close(self) -> None:
         """Count the sampler as freed."""
         assert not self._closed, "a sampler is freed once"
         self._closed = True
         self._model.open_samplers -= 1
+
+
+class _Vocabulary:
+    """A FakeModel's tokens in the shape that llguidance asks for."""
+
+    def __init__(self, model: "FakeModel") -> None:
+        self.eos_token_id = EOG
+        self.bos_token_id = BOS
+        self.special_token_ids = [EOG, BOS]
+        self.tokens = model.pieces(range(model.n_vocab))
+
+    def __call__(self, text: bytes) -> list[int]:
+        return list(text)
 
 
 class FakeModel:
@@ -74,6 +103,7 @@ class FakeModel:
         self.bos_text = "<s>"
         self.eos_text = "</s>"
         self.default_sampling = SamplingParams()
+        self.visible_tokens: frozenset[str] = frozenset()
         self.can_cut = can_cut
         self.decode_delay = decode_delay
         self.eog_after: int | None = None
@@ -167,14 +197,16 @@ class FakeModel:
         """How many positions a slot holds."""
         return len(self.slots[slot])
 
-    def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> FakeSampler:
+    def sampler(
+        self, params: SamplingParams, prompt: Sequence[int], constraint: Constraint | None = None
+    ) -> FakeSampler:
         """A new sampler."""
         self._check_owner()
         for token, _ in params.logit_bias:
             if token >= self.n_vocab:
                 raise RequestError(f"logit_bias names token {token}, but the vocabulary ends at {self.n_vocab - 1}.")
         self.open_samplers += 1
-        return FakeSampler(self, params, prompt)
+        return FakeSampler(self, params, prompt, constraint)
 
     def logprobs(self, row: int, token: int, top: int) -> tuple[float, list[tuple[int, float]]]:
         """Half of the probability for the sampled token, half of the rest for the next one, and so on."""
@@ -201,6 +233,10 @@ class FakeModel:
     def token_piece(self, token: int) -> bytes:
         """The same as `token_bytes`, but control tokens are named."""
         return {BOS: b"<s>", EOG: b"</s>"}.get(token) or self.token_bytes(token)
+
+    def grammar_tokenizer(self) -> LLTokenizer:
+        """The vocabulary as it is now. Any thread."""
+        return LLTokenizer(TokenizerWrapper(_Vocabulary(self)))
 
     def pieces(self, tokens: Sequence[int]) -> list[bytes]:
         """The bytes of each token. Any thread."""

@@ -11,6 +11,8 @@ import pytest
 from fastapi import FastAPI
 
 from mcp_llama.backends.local import LocalBackend
+from mcp_llama.chat.marks import MARKER_TOKENS, ReasoningMarks
+from mcp_llama.chat.plan import ChatDefaults
 from mcp_llama.config import SETTINGS, ModelSettings, ServerSettings, ServeSettings, StdioSettings, load_settings
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.llama import ModelOptions
@@ -30,6 +32,7 @@ MODEL: dict[str, Any] = {
     "flash_attn": "off",
     "pooling": "cls",
 }
+CHAT: dict[str, Any] = {"reasoning_marks": "[r] [/r]", "reasoning_budget": 44}
 ENGINE: dict[str, Any] = {"max_queue": 11, "max_queue_tokens": 222, "unread_limit": 33, "stall_timeout": 4.5}
 SERVER: dict[str, Any] = {
     "max_tokens": 17,
@@ -40,6 +43,8 @@ SERVER: dict[str, Any] = {
     "progress_style": "status",
     "progress_interval_ms": 150,
 }
+OPTIONS = ModelOptions(**MODEL, visible_tokens=tuple(sorted({*MARKER_TOKENS, "[r]", "[/r]"})))
+DEFAULTS = ChatDefaults(marks=ReasoningMarks("[r]", "[/r]"), reasoning_budget=44)
 DOOR: dict[str, Any] = {"host": "localhost", "port": 0, "allowed_hosts": ["a:*"], "allowed_origins": ["https://b"]}
 
 
@@ -55,25 +60,27 @@ def own_options(settings_cls: type[ModelSettings]) -> set[str]:
 
 def test_the_values_here_are_no_defaults() -> None:
     settings = load_settings(ServeSettings, "serve", [])
-    for name, value in {**MODEL, **ENGINE, **SERVER, **DOOR}.items():
+    for name, value in {**MODEL, **CHAT, **ENGINE, **SERVER, **DOOR}.items():
         assert getattr(settings, name) != value, name
 
 
 def test_every_option_of_loading_reaches_the_model() -> None:
-    assert own_options(ModelSettings) == set(MODEL)
-    assert asdict(ModelSettings(**MODEL).model_options()) == MODEL
+    assert own_options(ModelSettings) == {*MODEL, *CHAT}
+    settings = ModelSettings(**MODEL, **CHAT)
+    assert settings.model_options() == OPTIONS
+    assert settings.chat_defaults() == DEFAULTS
 
 
 def test_every_option_of_a_server_reaches_the_engine_or_the_tools() -> None:
-    assert own_options(ServerSettings) == {*MODEL, *ENGINE, *SERVER}
+    assert own_options(ServerSettings) == {*MODEL, *CHAT, *ENGINE, *SERVER}
     settings = ServerSettings(**ENGINE, **{name: value for name, value in SERVER.items() if name not in ENGINE})
     assert asdict(settings.engine_limits()) == ENGINE
     assert asdict(settings.server_limits()) == SERVER
 
 
 def test_serve_has_the_options_of_a_server_and_those_of_its_door() -> None:
-    assert own_options(ServeSettings) == {*MODEL, *ENGINE, *SERVER, *DOOR}
-    assert own_options(StdioSettings) == {*MODEL, *ENGINE, *SERVER}
+    assert own_options(ServeSettings) == {*MODEL, *CHAT, *ENGINE, *SERVER, *DOOR}
+    assert own_options(StdioSettings) == {*MODEL, *CHAT, *ENGINE, *SERVER}
 
 
 @dataclass
@@ -83,6 +90,7 @@ class Served:
     paths: list[Path] = field(default_factory=list[Path])
     models: list[ModelOptions] = field(default_factory=list[ModelOptions])
     engines: list[EngineLimits | None] = field(default_factory=list[EngineLimits | None])
+    chats: list[ChatDefaults] = field(default_factory=list[ChatDefaults])
     servers: list[ServerLimits] = field(default_factory=list[ServerLimits])
     apps: list[ServerLimits] = field(default_factory=list[ServerLimits])
     doors: list[AppSecurity] = field(default_factory=list[AppSecurity])
@@ -106,9 +114,12 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
         return FakeModel()
 
     class Backend(LocalBackend):
-        def __init__(self, name: str, load: Callable[..., FakeModel], limits: EngineLimits | None = None) -> None:
+        def __init__(
+            self, name: str, load: Callable[..., FakeModel], limits: EngineLimits | None, chat: ChatDefaults
+        ) -> None:
             served.engines.append(limits)
-            super().__init__(name, load, limits)
+            served.chats.append(chat)
+            super().__init__(name, load, limits, chat)
 
     def build_server(backend: LocalBackend, limits: ServerLimits) -> LlamaServer:
         served.servers.append(limits)
@@ -160,10 +171,11 @@ def test_every_flag_of_a_server_reaches_its_part(
     model = tmp_path / "tiny.gguf"
     model.write_bytes(b"GGUF")
     door = DOOR if command == "serve" else {}
-    outcome = run_here(capsys, command, "--model", str(model), *flags({**MODEL, **ENGINE, **SERVER, **door}))
+    outcome = run_here(capsys, command, "--model", str(model), *flags({**MODEL, **CHAT, **ENGINE, **SERVER, **door}))
     assert outcome.status == 0, outcome
     assert served.paths == [model]
-    assert [asdict(options) for options in served.models] == [MODEL]
+    assert served.models == [OPTIONS]
+    assert served.chats == [DEFAULTS]
     assert served.engines == [EngineLimits(**ENGINE)]
     assert [asdict(limits) for limits in served.servers] == [SERVER]
     if command == "serve":

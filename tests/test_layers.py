@@ -121,7 +121,7 @@ def test_the_engine_knows_no_protocol_and_no_chat(module: str) -> None:
 
 
 def test_the_chat_knows_no_engine() -> None:
-    assert {part(found) for found in inner_imports("mcp_llama.chat.template")} <= {"api", "errors"}
+    assert {part(found) for found in inner_imports("mcp_llama.chat.template")} <= {"api", "errors", "chat"}
 
 
 def test_backends_models_and_engine_know_no_mcp_and_no_http() -> None:

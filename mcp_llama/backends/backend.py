@@ -5,7 +5,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
-from mcp_llama.api import ChatRequest, EmbedRequest, GenerateRequest, Message, ModelStatus
+from mcp_llama.api import ChatRequest, EmbedRequest, GenerateRequest, ModelStatus
 from mcp_llama.engine.embedding import Embedding
 from mcp_llama.engine.generation import Generation
 
@@ -48,7 +48,7 @@ class Backend(Protocol):
         """A handle for the vectors of texts; entering it starts the work. Raises as `generate` does."""
         ...
 
-    async def count_tokens(self, content: str | Sequence[Message], model: str | None) -> int:
+    async def count_tokens(self, content: str | ChatRequest, model: str | None) -> int:
         """How many tokens a prompt, or a chat with its template, takes."""
         ...
 
@@ -66,7 +66,7 @@ class Backend(Protocol):
         """
         ...
 
-    async def apply_template(self, messages: Sequence[Message], model: str | None) -> str:
+    async def apply_template(self, request: ChatRequest) -> str:
         """The text that a chat becomes through the model's template.
 
         Raises:

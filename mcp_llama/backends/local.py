@@ -7,11 +7,16 @@ from functools import partial
 import anyio.to_thread
 from prometheus_client import CollectorRegistry
 
-from mcp_llama.api import ChatRequest, EmbedRequest, GenerateRequest, Limits, Message, ModelStatus
-from mcp_llama.backends.prompts import chat_tokens, check_tokens, prompt_tokens, render, tokenize
+from mcp_llama.api import ChatRequest, EmbedRequest, GenerateRequest, Limits, ModelStatus
+from mcp_llama.backends.prompts import chat_tokens, check_tokens, prompt_tokens, reasoning_rule, tokenize
+from mcp_llama.chat.answer import FormatReader
+from mcp_llama.chat.plan import ChatDefaults, plan_chat, render_chat
+from mcp_llama.engine.constraint import Constraint
 from mcp_llama.engine.embedding import Embedding
 from mcp_llama.engine.generation import Generation
+from mcp_llama.engine.grammar import Grammar, format_part, whole_text
 from mcp_llama.engine.limits import EngineLimits
+from mcp_llama.engine.reasoning import ReasoningRule
 from mcp_llama.engine.sampling import MAX_SEED
 from mcp_llama.engine.types import TokenRequest
 from mcp_llama.errors import RequestError, UnknownModelError
@@ -23,8 +28,13 @@ _MAX_TOP_LOGPROBS = 20
 class LocalBackend:
     """Serves one model through one engine. Satisfies `Backend`."""
 
-    def __init__(self, name: str, load: LoadModel, limits: EngineLimits | None = None) -> None:
+    def __init__(
+        self, name: str, load: LoadModel, limits: EngineLimits | None = None, chat: ChatDefaults | None = None
+    ) -> None:
         self._loader = ModelLoader(name, load, limits or EngineLimits())
+        self._chat = chat or ChatDefaults()
+        # One at a time: a grammar that takes long must not take the threads of all others.
+        self._compiling = anyio.CapacityLimiter(1)
 
     @property
     def metrics(self) -> CollectorRegistry:
@@ -42,12 +52,24 @@ class LocalBackend:
     async def generate(self, request: GenerateRequest) -> Generation:
         """A handle for the request; see `Backend.generate`."""
         loaded = await self._loaded(request.model)
-        return _generation(loaded, await prompt_tokens(loaded, request.prompt), request)
+        tokens = await prompt_tokens(loaded, request.prompt)
+        form = request.format
+        if form is None:
+            return loaded.engine.generate(_token_request(loaded, tokens, request))
+        grammar = whole_text(format_part(form))
+        constraint = await self._compiled(loaded, grammar)
+        token_request = _token_request(loaded, tokens, request, constraint=constraint)
+        return loaded.engine.generate(token_request, FormatReader(form, grammar.relaxed))
 
     async def chat(self, request: ChatRequest) -> Generation:
         """The same for a chat; see `Backend.chat`."""
         loaded = await self._loaded(request.model)
-        return _generation(loaded, await chat_tokens(loaded, request.messages), request)
+        plan = await anyio.to_thread.run_sync(plan_chat, request, loaded.chat_template, self._chat)
+        tokens = await chat_tokens(loaded, plan.prompt)
+        constraint = None if plan.grammar is None else await self._compiled(loaded, plan.grammar, plan.begun)
+        reasoning = await reasoning_rule(loaded, plan)
+        token_request = _token_request(loaded, tokens, request, constraint=constraint, reasoning=reasoning)
+        return loaded.engine.generate(token_request, plan.reader())
 
     async def embed(self, request: EmbedRequest) -> Embedding:
         """A handle for vectors; see `Backend.embed`."""
@@ -57,12 +79,12 @@ class LocalBackend:
         texts = [await prompt_tokens(loaded, text) for text in request.texts]
         return loaded.engine.embed(texts, request.arrival)
 
-    async def count_tokens(self, content: str | Sequence[Message], model: str | None) -> int:
+    async def count_tokens(self, content: str | ChatRequest, model: str | None) -> int:
         """How many tokens a prompt, or a chat with its template, takes."""
         loaded = await self._loaded(model)
         if isinstance(content, str):
             return len(await tokenize(loaded, content, add_special=True, parse_special=True))
-        return len(await chat_tokens(loaded, content))
+        return len(await chat_tokens(loaded, await self.apply_template(content)))
 
     async def tokenize(self, text: str, model: str | None, *, add_special: bool, parse_special: bool) -> Sequence[int]:
         """The tokens of a text; see `Backend.tokenize`."""
@@ -75,9 +97,10 @@ class LocalBackend:
         check_tokens(loaded, tokens)
         return await anyio.to_thread.run_sync(partial(loaded.model.pieces, tokens))
 
-    async def apply_template(self, messages: Sequence[Message], model: str | None) -> str:
+    async def apply_template(self, request: ChatRequest) -> str:
         """The text that a chat becomes; see `Backend.apply_template`."""
-        return await render(await self._loaded(model), messages)
+        loaded = await self._loaded(request.model)
+        return await anyio.to_thread.run_sync(render_chat, request, loaded.chat_template, self._chat)
 
     def models(self) -> list[ModelStatus]:
         """What is served."""
@@ -91,6 +114,11 @@ class LocalBackend:
         """Stop, and free the model."""
         await anyio.to_thread.run_sync(self._loader.close)
 
+    async def _compiled(self, loaded: LoadedModel, grammar: Grammar, begun: str = "") -> Constraint:
+        """The constraint after the text that is there already."""
+        work = partial(_compile, loaded, grammar, begun)
+        return await anyio.to_thread.run_sync(work, limiter=self._compiling, abandon_on_cancel=True)
+
     async def _loaded(self, model: str | None) -> LoadedModel:
         if model is not None and model != self._loader.name:
             raise UnknownModelError(model, [self._loader.name])
@@ -98,19 +126,35 @@ class LocalBackend:
         return await self._loader.loaded()
 
 
-def _generation(loaded: LoadedModel, tokens: Sequence[int], request: GenerateRequest | ChatRequest) -> Generation:
-    sampling = loaded.model.default_sampling.override(_with_seed(request.sampling))
-    return loaded.engine.generate(
-        TokenRequest(
-            prompt=tuple(tokens),
-            max_tokens=_max_tokens(request.limits, loaded.engine.n_ctx - len(tokens)),
-            sampling=sampling,
-            stop=_checked_stop(request.limits.stop),
-            arrival=request.arrival,
-            deadline=_deadline(request.limits, request.arrival),
-            top_logprobs=_checked_logprobs(request.top_logprobs),
-        )
+def _token_request(
+    loaded: LoadedModel,
+    tokens: Sequence[int],
+    request: GenerateRequest | ChatRequest,
+    *,
+    constraint: Constraint | None = None,
+    reasoning: ReasoningRule | None = None,
+) -> TokenRequest:
+    return TokenRequest(
+        prompt=tuple(tokens),
+        max_tokens=_max_tokens(request.limits, loaded.engine.n_ctx - len(tokens)),
+        sampling=loaded.model.default_sampling.override(_with_seed(request.sampling)),
+        stop=_checked_stop(request.limits.stop),
+        arrival=request.arrival,
+        deadline=_deadline(request.limits, request.arrival),
+        top_logprobs=_checked_logprobs(request.top_logprobs),
+        constraint=constraint,
+        reasoning=reasoning,
     )
+
+
+def _compile(loaded: LoadedModel, grammar: Grammar, begun: str) -> Constraint:
+    constraint = grammar.compile(loaded.constraints)
+    if not constraint.advance(begun):
+        raise RequestError(
+            "The assistant message that is to be continued does not fit the format or the tools. "
+            "Remove it, or send it as it was generated."
+        )
+    return constraint
 
 
 def _max_tokens(limits: Limits, room: int) -> int:

@@ -22,6 +22,11 @@ class Detokenizer:
         self.returned = 0
         """How many characters were returned."""
 
+    @property
+    def is_between_characters(self) -> bool:
+        """Whether the last character is complete."""
+        return not self._decoder.getstate()[0]
+
     def push(self, piece: bytes) -> str:
         """The text that is certain after `piece`, without what earlier calls returned."""
         if self.matched is not None:

@@ -9,7 +9,7 @@ from functools import partial
 
 from mcp_llama.engine.embed_loop import EmbedLoop
 from mcp_llama.engine.embedding import Embedding, EmbedJob
-from mcp_llama.engine.generation import Generation
+from mcp_llama.engine.generation import Generation, Reader
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.metrics import EngineMetrics
 from mcp_llama.engine.model import Model
@@ -49,8 +49,8 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
-    def generate(self, request: TokenRequest) -> Generation:
-        """A handle for the request; entering it starts the work.
+    def generate(self, request: TokenRequest, reader: Reader | None = None) -> Generation:
+        """A handle for the request; entering it starts the work. `reader` is for what the handle gives.
 
         Raises:
             RequestError: the prompt is empty or `max_tokens` is not positive.
@@ -62,7 +62,7 @@ class Engine:
             raise RequestError(f"max_tokens is {request.max_tokens}, but it must be at least 1.")
         if len(request.prompt) + request.max_tokens > self.n_ctx:
             raise ContextLengthError(len(request.prompt), request.max_tokens, self.n_ctx)
-        return Generation(self, request)
+        return Generation(self, request, reader)
 
     def embed(self, texts: Texts[Texts[int]], arrival: float) -> Embedding:
         """A handle for the vectors of these texts; entering it starts the work.

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from mcp_llama.api import Result, Timings, TokenLogprob, Usage
 from mcp_llama.engine.sequence import Sequence
@@ -12,6 +12,18 @@ from mcp_llama.engine.types import Finish, TokenDelta, TokenRequest
 
 if TYPE_CHECKING:
     from mcp_llama.engine.engine import Engine
+
+
+class Reader(Protocol):
+    """Makes of a generation's deltas and result what its caller asked for. Event loop only, for one generation."""
+
+    def read(self, delta: TokenDelta) -> TokenDelta:
+        """The next delta as the caller gets it."""
+        ...
+
+    def complete(self, result: Result) -> Result:
+        """The result as the caller gets it, after the last delta; its text is that of the deltas that were read."""
+        ...
 
 
 class Generation:
@@ -23,8 +35,9 @@ class Generation:
     and `unread_since`, in `time.monotonic()`.
     """
 
-    def __init__(self, engine: "Engine", request: TokenRequest) -> None:
+    def __init__(self, engine: "Engine", request: TokenRequest, reader: Reader | None = None) -> None:
         self.request = request
+        self._reader = reader
         self.loop = asyncio.get_running_loop()
         self.taken_tokens = 0
         self.unread_since: float | None = None
@@ -98,12 +111,15 @@ class Generation:
             pass
         assert self._last is not None
         assert self._last.finish is not None
-        return self._result(self._last, self._last.finish)
+        result = self._result(self._last, self._last.finish)
+        return result if self._reader is None else self._reader.complete(result)
 
     def _take(self) -> TokenDelta | None:
         delta, self._unread = self._unread, None
         if delta is None:
             return None
+        if self._reader is not None:
+            delta = self._reader.read(delta)
         self._last = delta
         self._text.append(delta.text)
         self._logprobs += delta.logprobs
@@ -142,6 +158,7 @@ class Generation:
                 prompt_tokens=len(self.request.prompt),
                 cached_tokens=last.cached_tokens,
                 completion_tokens=last.completion_tokens,
+                reasoning_tokens=last.reasoning_tokens,
             ),
             timings=Timings(
                 queue_s=total_s if last.admitted is None else last.admitted - arrival,

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mcp_llama.engine.constraint import Constraint
 from mcp_llama.engine.sampling import SamplingParams
 
 EMBED_ROWS = 128
@@ -38,10 +39,22 @@ class Rows:
 
 
 class Sampler(Protocol):
-    """The sampler chain of one sequence. Engine thread only."""
+    """The sampler chain of one sequence, with its constraint. Engine thread only."""
 
     def sample(self, row: int) -> int:
-        """Choose and accept the next token from the logits of a row of the last decode."""
+        """Choose and accept the next token from the logits of a row of the last decode.
+
+        Raises:
+            ConstraintError: there is none that constraint and sampling options allow.
+        """
+        ...
+
+    def accept(self, token: int) -> None:
+        """Take a token in that was not sampled.
+
+        Raises:
+            ConstraintError: the constraint does not allow it.
+        """
         ...
 
     def close(self) -> None:
@@ -92,8 +105,10 @@ class Model(Protocol):
         """Make slot `target` hold what slot `source` holds."""
         ...
 
-    def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> Sampler:
-        """A new chain. `prompt` feeds the penalties."""
+    def sampler(self, params: SamplingParams, prompt: Sequence[int], constraint: Constraint | None) -> Sampler:
+        """A new chain. `prompt` feeds the penalties. With a constraint, the distribution is the chain's own among the
+        tokens that it allows.
+        """
         ...
 
     def logprobs(self, row: int, token: int, top: int) -> tuple[float, list[tuple[int, float]]]:

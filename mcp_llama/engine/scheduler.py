@@ -62,7 +62,8 @@ class Scheduler:
         sequence.slot = None
 
     def schedule(self) -> Batch:
-        """One row for each sequence that has caught up, then prompt tokens of those behind, oldest first.
+        """One row for each sequence that has caught up, then the tokens of those behind: forced ones before prompts,
+        oldest first.
 
         A suspect gets a batch of its own.
         """
@@ -72,8 +73,9 @@ class Scheduler:
         for sequence in ready:
             if sequence.num_pending_tokens == 1:
                 batch.add(sequence, 1)
-        for sequence in ready:
+        behind = [sequence for sequence in ready if sequence.num_pending_tokens > 1]
+        for sequence in sorted(behind, key=lambda sequence: not sequence.completion_tokens):
             room = self._n_batch - len(batch.rows)
-            if room > 0 and sequence.num_pending_tokens > 1:
+            if room > 0:
                 batch.add(sequence, min(room, sequence.num_pending_tokens))
         return batch

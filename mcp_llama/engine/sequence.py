@@ -8,6 +8,7 @@ from mcp_llama.api import FinishReason, TokenLogprob
 from mcp_llama.engine.detokenizer import Detokenizer
 from mcp_llama.engine.logprobs import HeldLogprobs
 from mcp_llama.engine.model import Sampler
+from mcp_llama.engine.reasoning import ReasoningSpan
 from mcp_llama.engine.types import Finish, TokenDelta, TokenRequest
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Sequence:
 
     __slots__ = (
         "admitted", "cached_tokens", "detokenizer", "first_token", "generation", "last_token", "logprobs",
-        "num_computed_tokens", "paused_since", "request", "sampler", "slot", "suspect_tokens", "tokens",
+        "num_computed_tokens", "paused_since", "reasoning", "request", "sampler", "slot", "suspect_tokens", "tokens",
     )  # fmt: skip
 
     def __init__(self, request: TokenRequest, generation: "Generation") -> None:
@@ -46,6 +47,7 @@ class Sequence:
         self.sampler: Sampler | None = None
         self.detokenizer = Detokenizer(request.stop)
         self.logprobs = HeldLogprobs()
+        self.reasoning = None if request.reasoning is None else ReasoningSpan(request.reasoning)
         self.admitted: float | None = None
         self.first_token: float | None = None
         self.last_token: float | None = None
@@ -67,6 +69,11 @@ class Sequence:
         """How many tokens were sampled."""
         return len(self.tokens) - len(self.request.prompt)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing may be added: it has all its tokens, or a stop string."""
+        return self.completion_tokens >= self.request.max_tokens or self.detokenizer.matched is not None
+
     def delta(self, text: str = "", finish: Finish | None = None) -> TokenDelta:
         """The sequence's present state as a delta."""
         computed = min(self.num_computed_tokens, len(self.request.prompt)) + self.completion_tokens
@@ -79,6 +86,7 @@ class Sequence:
             self.first_token,
             finish,
             () if self.request.top_logprobs is None else self._certain_logprobs(finish),
+            0 if self.reasoning is None else self.reasoning.tokens,
         )
 
     def finish(self, reason: FinishReason, error: Exception | None = None) -> Finish:

@@ -3,17 +3,18 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence as TokenIds
 
 from mcp_llama.api import FinishReason
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.logprobs import read_logprob
 from mcp_llama.engine.metrics import EngineMetrics
-from mcp_llama.engine.model import DecodeAbortedError, DecodeError, Model
+from mcp_llama.engine.model import DecodeAbortedError, DecodeError, Model, Sampler
 from mcp_llama.engine.queue import QueueBounds
 from mcp_llama.engine.scheduler import Batch, Scheduler
 from mcp_llama.engine.sequence import Sequence
-from mcp_llama.engine.types import TokenDelta
+from mcp_llama.engine.types import TokenDelta, TokenRequest
 from mcp_llama.errors import EngineError, RequestError
 
 logger = logging.getLogger(__name__)
@@ -114,9 +115,12 @@ class TokenLoop:
             self._metrics.admitted(sequence.admitted - sequence.request.arrival, sequence.cached_tokens)
             self._deliveries.append((sequence.generation, sequence.delta()))
             try:
-                sequence.sampler = self._model.sampler(sequence.request.sampling, sequence.request.prompt)
+                sequence.sampler = self._new_sampler(sequence.request)
             except RequestError as error:
                 self._finish(sequence, "abort", error=error)
+
+    def _new_sampler(self, request: TokenRequest) -> Sampler:
+        return self._model.sampler(request.sampling, request.prompt, request.constraint)
 
     def _compute(self, batch: Batch) -> None:
         """Decode a batch and sample its output rows."""
@@ -160,19 +164,55 @@ class TokenLoop:
 
     def _sample(self, sequence: Sequence, row: int) -> None:
         assert sequence.sampler is not None
-        token = sequence.sampler.sample(row)
-        self._note_time(sequence)
-        if self._model.is_eog(token):
-            self._finish(sequence, "stop")
+        try:
+            token = sequence.sampler.sample(row)
+            self._note_time(sequence)
+            if self._model.is_eog(token):
+                self._finish(sequence, "stop")
+                return
+            if sequence.request.top_logprobs is not None:
+                top, offset = sequence.request.top_logprobs, sequence.detokenizer.decoded
+                sequence.logprobs.add(read_logprob(self._model, row, token, top, offset))
+            text = self._append(sequence, token) + self._append_forced(sequence)
+        except RequestError as error:
+            self._finish(sequence, "abort", error=error)
             return
+        self._conclude(sequence, text)
+
+    def _append(self, sequence: Sequence, token: int) -> str:
+        piece = self._model.token_bytes(token)
         sequence.tokens.append(token)
-        if sequence.request.top_logprobs is not None:
-            top, offset = sequence.request.top_logprobs, sequence.detokenizer.decoded
-            sequence.logprobs.add(read_logprob(self._model, row, token, top, offset))
-        text = sequence.detokenizer.push(self._model.token_bytes(token))
-        if sequence.detokenizer.matched is not None:
+        if sequence.reasoning is not None:
+            sequence.reasoning.push(piece)
+        return sequence.detokenizer.push(piece)
+
+    def _append_forced(self, sequence: Sequence) -> str:
+        """What must follow the last token: it need not be sampled, and is computed with the next step."""
+        assert sequence.sampler is not None
+        text = ""
+        while not sequence.is_full and (forced := self._forced(sequence)):
+            for token in forced:
+                if sequence.is_full:
+                    break
+                sequence.sampler.accept(token)
+                text += self._append(sequence, token)
+        return text
+
+    def _forced(self, sequence: Sequence) -> TokenIds[int]:
+        rule, span, constraint = sequence.request.reasoning, sequence.reasoning, sequence.request.constraint
+        if span is not None and span.is_overdue and sequence.detokenizer.is_between_characters:
+            assert rule is not None
+            return rule.closing
+        if constraint is None or sequence.request.top_logprobs is not None:
+            return ()
+        return constraint.forced()
+
+    def _conclude(self, sequence: Sequence, text: str) -> None:
+        """Deliver new text, and see whether it is the last."""
+        constraint = sequence.request.constraint
+        if sequence.detokenizer.matched is not None or (constraint is not None and constraint.is_complete):
             self._finish(sequence, "stop", text)
-        elif sequence.completion_tokens >= sequence.request.max_tokens:
+        elif sequence.is_full:
             self._finish(sequence, "length", text)
         else:
             self._deliveries.append((sequence.generation, sequence.delta(text)))
@@ -199,6 +239,8 @@ class TokenLoop:
         if sequence.sampler is not None:
             sequence.sampler.close()
             sequence.sampler = None
+        if sequence.request.constraint is not None:
+            sequence.request.constraint.close()
         self._deliveries.append((sequence.generation, delta))
         self._metrics.finished(sequence, finish)
         _log(sequence, reason, finish.finished)

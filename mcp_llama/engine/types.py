@@ -1,8 +1,13 @@
-"""All that crosses the border between the event loop and the engine thread. Everything here is immutable."""
+"""All that crosses the border between the event loop and the engine thread.
+
+Everything here is immutable but the constraint, which the event loop gives away with the request.
+"""
 
 from dataclasses import dataclass, replace
 
 from mcp_llama.api import FinishReason, TokenLogprob
+from mcp_llama.engine.constraint import Constraint
+from mcp_llama.engine.reasoning import ReasoningRule
 from mcp_llama.engine.sampling import SamplingParams
 
 
@@ -10,7 +15,8 @@ from mcp_llama.engine.sampling import SamplingParams
 class TokenRequest:
     """One sequence to run. `arrival` and `deadline` are `time.monotonic()` seconds; `seed` in `sampling` is set.
 
-    `top_logprobs` None asks for no log probabilities.
+    `top_logprobs` None asks for no log probabilities; with them, every token is sampled, those too that a constraint
+    forces.
     """
 
     prompt: tuple[int, ...]
@@ -20,6 +26,8 @@ class TokenRequest:
     arrival: float
     deadline: float | None
     top_logprobs: int | None = None
+    constraint: Constraint | None = None
+    reasoning: ReasoningRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +45,8 @@ class TokenDelta:
     """What happened to a sequence since the last delta.
 
     `text` is complete characters only, and may be empty. `computed_tokens` counts prompt and completion so far,
-    `completion_tokens` the completion alone. `admitted`, when it got its slot, and `first_token` are in
-    `time.monotonic()` seconds. `logprobs` are those of the tokens whose text begins in `text`.
+    `completion_tokens` the completion alone, `reasoning_tokens` its reasoning. `admitted`, when it got its slot, and
+    `first_token` are in `time.monotonic()` seconds. `logprobs` are those of the tokens whose text begins in `text`.
     """
 
     text: str
@@ -49,6 +57,7 @@ class TokenDelta:
     first_token: float | None = None
     finish: Finish | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
+    reasoning_tokens: int = 0
 
     def merged(self, later: "TokenDelta") -> "TokenDelta":
         """This delta and a later one of the same sequence as one."""

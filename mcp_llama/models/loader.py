@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+from llguidance import LLTokenizer
+
 from mcp_llama.api import ModelCard, ModelStatus
 from mcp_llama.chat.template import ChatTemplate
+from mcp_llama.engine.constraint import Constraints
 from mcp_llama.engine.engine import Engine
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.metrics import EngineMetrics
@@ -32,7 +35,13 @@ class LoadableModel(Model, Protocol):
     chat_template: str | None
     bos_text: str
     eos_text: str
+    visible_tokens: frozenset[str]
+    """Control tokens that show in texts by their names."""
     default_sampling: SamplingParams
+
+    def grammar_tokenizer(self) -> LLTokenizer:
+        """The vocabulary for grammars; may take long."""
+        ...
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> Sequence[int]:
         """The tokens of `text`."""
@@ -65,6 +74,11 @@ class LoadedModel:
         if self.model.chat_template is None:
             raise RequestError(f"Model {self.name!r} has no chat template. Use the tool generate with a plain prompt.")
         return ChatTemplate(self.model.chat_template, bos_text=self.model.bos_text, eos_text=self.model.eos_text)
+
+    @cached_property
+    def constraints(self) -> Constraints:
+        """What compiles grammars for this model. The first use takes the whole vocabulary in."""
+        return Constraints(self.model.grammar_tokenizer(), tuple(text.encode() for text in self.model.visible_tokens))
 
     def card(self) -> ModelCard:
         """What is known of the model."""

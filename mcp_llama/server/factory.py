@@ -5,10 +5,11 @@ from mcp.server.caching import CacheHint
 from mcp_llama import __version__
 from mcp_llama.backends.backend import Backend
 from mcp_llama.server.embed_tool import EmbedTool
+from mcp_llama.server.info_tools import InfoTools
 from mcp_llama.server.mcp import LlamaServer
 from mcp_llama.server.resources import add_resources
 from mcp_llama.server.settings import ServerLimits
-from mcp_llama.server.tools import InfoTools, TextTools
+from mcp_llama.server.tools import TextTools
 
 _INSTRUCTIONS = (
     "A language model that runs on this machine: private, free, and slower than you. "

@@ -11,6 +11,7 @@ from mcp_llama.backends.backend import Backend
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.types import TokenDelta
 from mcp_llama.server.answers import Answers, check_complete
+from mcp_llama.server.format_wire import FormatIn, named_format
 from mcp_llama.server.loading import wait_for_model
 from mcp_llama.server.openapi import EVENTS, FAILURES
 from mcp_llama.server.results import facts
@@ -29,7 +30,7 @@ class GenerateQueryIn(TextIn):
     )
 
 
-class GenerateIn(TextIn, StructuredSamplingIn):
+class GenerateIn(TextIn, StructuredSamplingIn, FormatIn):
     """Arguments of `POST /generate`: continue a text as it is, without a chat template."""
 
     prompt: str = Field(min_length=1)
@@ -63,6 +64,8 @@ class FinishOut(BaseModel):
     seed: int
     usage: GenerateUsageOut
     timings: GenerateTimingsOut
+    parsed: Any = Field(None, description="The value of a text that had to be JSON.")
+    notes: list[str] | None = Field(None, description="What of the request is kept only in part, or the text lacks.")
 
 
 class GenerateOut(FinishOut):
@@ -82,7 +85,9 @@ class GenerateRoutes:
     def router(self) -> APIRouter:
         """All of them."""
         router = APIRouter(tags=["generate"], responses=FAILURES)
-        router.add_api_route("/generate", self.generate, methods=["POST"], response_model=GenerateOut)
+        router.add_api_route(
+            "/generate", self.generate, methods=["POST"], response_model=GenerateOut, response_model_exclude_unset=True
+        )
         for method, route in (("POST", self.generate_stream), ("GET", self.generate_event_source)):
             router.add_api_route("/generate/stream", route, methods=[method], response_class=Response, responses=EVENTS)
         return router
@@ -118,6 +123,7 @@ class GenerateRoutes:
             model=model,
             limits=limits(body, body.max_tokens, self._default_max_tokens, body.stop),
             sampling=body.sampling(),
+            format=named_format(body.json_schema, body.regex, body.grammar) if isinstance(body, GenerateIn) else None,
         )
         return model, await self._backend.generate(request)
 
@@ -153,5 +159,7 @@ def _finish(result: Result, model: str) -> dict[str, Any]:
             "cached_tokens": result.usage.cached_tokens,
             "completion_tokens": result.usage.completion_tokens,
         },
+        **({} if result.parsed is None else {"parsed": result.parsed}),
+        **({"notes": list(result.notes)} if result.notes else {}),
         "timings": {name: timings.get(name) for name in GenerateTimingsOut.model_fields},
     }

@@ -5,18 +5,23 @@ reach. `message` is the text since the last notification, so that all messages j
 """
 
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import mcp_types
 from mcp.server.mcpserver import Context
 
 from mcp_llama.engine.types import TokenDelta
+from mcp_llama.server.deltas import DeltaBuffer, delta_json
 from mcp_llama.server.settings import ServerLimits
 
 Phase = Literal["load", "queue", "prefill", "decode"]
 
 PHASE_KEY = "mcp-llama/phase"
 """Where in a notification's `_meta` the phase is."""
+DELTA_KEY = "mcp-llama/delta"
+"""Where what is new of an answer is: text, reasoning and pieces of tool calls, as in a chunk of `/v1`."""
+CHOICES_KEY = "mcp-llama/choices"
+"""Where the same is for the choices after the first, by their number."""
 
 
 class Progress:
@@ -31,13 +36,15 @@ class Progress:
         self._interval = limits.progress_interval_ms / 1000
         self._total: int | None = None
         self._phase = phase
-        self._computed = 0
-        self._completion = 0
+        self._computed = [0]
+        self._completion = [0]
+        self._new = [DeltaBuffer()]
         self._beats = 0
         self._sent = -1.0
         self._sent_at = float("-inf")
         self._began = time.monotonic()
         self._text = ""
+        self._sending = 0
         self.sending_since: float | None = None
         """When the notification that the client has not taken yet was handed over, in `time.monotonic()`."""
 
@@ -45,27 +52,31 @@ class Progress:
         """Tell the client at once that the call is alive."""
         await self._send()
 
-    def enter_queue(self, total: int) -> None:
-        """A generation of at most `total` tokens waits for its slot."""
+    def enter_queue(self, total: int, choices: int = 1) -> None:
+        """So many generations, of at most `total` tokens together, wait for their slots."""
         self._phase, self._total = "queue", total
+        self._computed, self._completion = [0] * choices, [0] * choices
+        self._new = [DeltaBuffer() for _ in range(choices)]
 
     async def beat(self) -> None:
         """Tell the client that the call is still alive, though no token came."""
         self._beats += 1
         await self._send()
 
-    async def advance(self, delta: TokenDelta) -> None:
-        """Report a delta; its text may be kept for the next notification if notifications are limited in rate."""
+    async def advance(self, delta: TokenDelta, choice: int = 0) -> None:
+        """Report a choice's delta; it may be kept for the next notification if notifications are limited in rate."""
         if self._token is None:
             return
-        if delta.computed_tokens > self._computed:
-            self._computed = delta.computed_tokens
+        if delta.computed_tokens > self._computed[choice]:
+            self._computed[choice] = delta.computed_tokens
             self._beats = 0
-        self._completion = delta.completion_tokens
-        self._phase = "decode" if delta.completion_tokens else "prefill"
-        self._text += delta.text
+        self._completion[choice] = delta.completion_tokens
+        self._phase = "decode" if any(self._completion) else "prefill"
+        self._text += delta.text if choice == 0 else ""
+        new = delta_json(delta)
+        self._new[choice].add(new)
         if delta.finish is not None:
-            if self._text:
+            if new or self._text:
                 await self._send()
         elif not self._interval or time.monotonic() - self._sent_at >= self._interval:
             await self._send()
@@ -74,22 +85,31 @@ class Progress:
         if self._token is None:
             return
         text, self._text = self._text, ""
-        self.sending_since = self._sent_at = time.monotonic()
+        meta: dict[str, Any] = {PHASE_KEY: self._phase}
+        if new := self._new[0].take():
+            meta[DELTA_KEY] = new
+        if others := {str(number): new for number, buffer in enumerate(self._new[1:], 1) if (new := buffer.take())}:
+            meta[CHOICES_KEY] = others
+        self._sent_at = time.monotonic()
+        self._sending += 1
+        self.sending_since = self.sending_since or self._sent_at
         notification = mcp_types.ProgressNotification(
             params=mcp_types.ProgressNotificationParams(
                 progress_token=self._token,
                 progress=self._next(),
                 total=self._total,
                 message=(text or None) if self._limits.progress_style == "text" else self._status(),
-                _meta={PHASE_KEY: self._phase},
+                _meta=meta,
             ),
         )
         await self._session.send_notification(notification, self._request_id)
-        self.sending_since = None
+        self._sending -= 1
+        # Choices send at the same time; what the client has not taken is as old as the first of them.
+        self.sending_since = self._sent_at if self._sending else None
 
     def _next(self) -> float:
         """Tokens so far; between two tokens, heartbeats come ever closer to the next whole number."""
-        progress = self._computed + self._beats / (self._beats + 1)
+        progress = sum(self._computed) + self._beats / (self._beats + 1)
         while progress <= self._sent:
             self._beats += 1
             progress = int(self._sent) + self._beats / (self._beats + 1)
@@ -98,6 +118,6 @@ class Progress:
 
     def _status(self) -> str:
         if self._phase != "decode":
-            return f"{self._phase} {self._computed}/{self._total or '?'}"
-        rate = self._completion / max(time.monotonic() - self._began, 1e-9)
-        return f"{self._completion} tokens, {rate:.1f} tok/s"
+            return f"{self._phase} {sum(self._computed)}/{self._total or '?'}"
+        tokens = sum(self._completion)
+        return f"{tokens} tokens, {tokens / max(time.monotonic() - self._began, 1e-9):.1f} tok/s"

@@ -5,6 +5,8 @@ from typing import Any, cast
 Schema = dict[str, Any]
 
 _REF = "#/$defs/"
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems", "minLength")
+"""A refusal tells them, to those few who need to know."""
 _EMPTY: tuple[object, ...] = (None, "", [], {})
 
 
@@ -14,14 +16,14 @@ def lean_arguments(schema: Schema) -> Schema:
 
 
 def lean(schema: Schema) -> Schema:
-    """The schema without generated titles, descriptions of whole objects, empty defaults and definitions."""
+    """The schema without generated titles, bounds, descriptions of whole objects, empty defaults and definitions."""
     return _lean(schema, cast(dict[str, Schema], schema.get("$defs", {})))
 
 
 def _lean(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     if "$ref" in schema:
         return _lean(definitions[cast(str, schema["$ref"]).removeprefix(_REF)], definitions)
-    noise = {"title", "$defs"}
+    noise = {"title", "$defs", *_BOUNDS}
     if "default" in schema and schema["default"] in _EMPTY:
         noise.add("default")
     if "properties" in schema:

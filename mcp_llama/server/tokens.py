@@ -6,11 +6,13 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
+from mcp_llama.api import ChatRequest
 from mcp_llama.backends.backend import Backend
 from mcp_llama.server.answers import json_response
+from mcp_llama.server.chat_wire import MessageIn, Tools, tools_of
 from mcp_llama.server.loading import wait_for_model
 from mcp_llama.server.openapi import FAILURES
-from mcp_llama.server.wire import MessageIn, Token, Wire
+from mcp_llama.server.wire import Token, Wire
 
 
 class TokenizeIn(Wire):
@@ -53,6 +55,8 @@ class TemplateIn(Wire):
     """The messages to render."""
 
     messages: list[MessageIn] = Field(min_length=1)
+    tools: Tools | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
     model: str | None = None
 
 
@@ -97,8 +101,13 @@ class TokenRoutes:
     async def apply_template(self, body: TemplateIn) -> Any:
         """The text that a chat becomes through the model's chat template."""
         model = await wait_for_model(self._backend, body.model)
-        messages = [message.message() for message in body.messages]
-        return {"prompt": await self._backend.apply_template(messages, model)}
+        request = ChatRequest(
+            messages=tuple(message.message() for message in body.messages),
+            tools=tools_of(body.tools),
+            template_options=body.chat_template_kwargs or {},
+            model=model,
+        )
+        return {"prompt": await self._backend.apply_template(request)}
 
 
 def _piece(token: int, piece: bytes) -> dict[str, Any]:

@@ -1,55 +1,52 @@
-"""The tools that an agent sees: generate, chat, models, count_tokens."""
+"""The tools that an agent asks for text: generate and chat."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, TypeVar
 
 import anyio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, Result
+from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Result
 from mcp_llama.backends.backend import Backend
 from mcp_llama.engine.generation import Generation
-from mcp_llama.engine.sampling import MAX_SEED
-from mcp_llama.errors import RequestError, UnavailableError
+from mcp_llama.server.arguments import (
+    Choice,
+    Flag,
+    Grammar,
+    JsonSchema,
+    Logprobs,
+    MaxTimeS,
+    MaxTokens,
+    Messages,
+    Model,
+    N,
+    Number,
+    ReasoningBudget,
+    Regex,
+    Sampling,
+    SamplingAsAbove,
+    Seed,
+    Stop,
+    TemplateOptions,
+    ToolList,
+    merged,
+)
+from mcp_llama.server.chat_wire import choice_of, tools_of
 from mcp_llama.server.client_watch import while_client_listens
+from mcp_llama.server.format_wire import named_format
+from mcp_llama.server.loading import loading_error
 from mcp_llama.server.progress import Progress
-from mcp_llama.server.results import (
-    ModelsOut,
-    TextOut,
-    TokenCountOut,
-    model_out,
-    structured_result,
-    text_result,
-)
+from mcp_llama.server.results import ChatOut, TextOut, text_result
 from mcp_llama.server.settings import ServerLimits
+from mcp_llama.server.several import each, entered
 from mcp_llama.server.tool import make_tool
+from mcp_llama.server.wire import choice_samplings
 
-_SAMPLING = (
-    "More llama.cpp options: top_k, min_p, typical_p, top_n_sigma, xtc_*, dry_*, mirostat*, dynatemp_*, "
-    "repeat_penalty, repeat_last_n, presence_penalty, frequency_penalty, logit_bias, ignore_eos."
-)
-
-MaxTokens = Annotated[int | None, Field(ge=1), WithJsonSchema({"type": "integer", "minimum": 1})]
-MaxTimeS = Annotated[float, Field(gt=0, le=86_400, description="End after this time with the text so far.")]
-Temperature = Annotated[float | None, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 100})]
-TopP = Annotated[float | None, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})]
-Seed = Annotated[int | None, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_SEED})]
-Stop = Annotated[list[str], Field(description="End before any of these strings.", max_length=16)]
-Model = Annotated[str, Field(description="Default: the loaded model.")]
-Sampling = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "description": _SAMPLING})]
-SamplingAsAbove = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "description": "As in generate."})]
-
-
-class MessageIn(BaseModel):
-    """One turn of the chat."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    role: Literal["system", "user", "assistant"]
-    content: str
+_Request = TypeVar("_Request", GenerateRequest, ChatRequest)
 
 
 class TextTools:
@@ -61,17 +58,29 @@ class TextTools:
 
     def tools(self) -> list[Tool]:
         """Both tools; their defaults are the server's limits."""
+        tools = [self._generate(), self._chat()]
+        for tool in tools:
+            # Not a default of the function, which must know whether the caller gave one.
+            tool.parameters["properties"]["max_tokens"]["default"] = self._limits.max_tokens
+        return tools
+
+    def _generate(self) -> Tool:
         default_time = self._limits.max_time_s
 
         async def generate(
             context: Context,
             prompt: str,
             max_tokens: MaxTokens = None,
-            temperature: Temperature = None,
-            top_p: TopP = None,
+            temperature: Number = None,
+            top_p: Number = None,
             seed: Seed = None,
             stop: Stop = [],  # noqa: B006 - pydantic copies it
             max_time_s: MaxTimeS = default_time,
+            json_schema: JsonSchema = None,
+            regex: Regex = None,
+            grammar: Grammar = None,
+            logprobs: Logprobs = None,
+            n: N = 1,
             sampling: Sampling = {},  # noqa: B006
             model: Model = "",
         ) -> Annotated[CallToolResult, TextOut]:
@@ -79,47 +88,64 @@ class TextTools:
                 prompt=prompt,
                 model=model or None,
                 limits=self._limits_of(max_tokens, max_time_s, stop),
-                sampling=_merged(sampling, temperature=temperature, top_p=top_p, seed=seed),
+                sampling=merged(sampling, temperature=temperature, top_p=top_p, seed=seed),
+                top_logprobs=logprobs,
+                format=named_format(json_schema, regex, grammar),
             )
-            return await self._run(context, request, lambda: self._backend.generate(request))
+            return await self._run(context, request, n, self._backend.generate)
+
+        return make_tool(
+            generate,
+            "Continue a raw text with the local model, without a chat template. "
+            "Free and private; costs time in proportion to max_tokens. Prefer chat for questions.",
+        )
+
+    def _chat(self) -> Tool:
+        default_time = self._limits.max_time_s
 
         async def chat(
             context: Context,
-            messages: list[MessageIn],
+            messages: Messages,
             max_tokens: MaxTokens = None,
-            temperature: Temperature = None,
-            top_p: TopP = None,
+            temperature: Number = None,
+            top_p: Number = None,
             seed: Seed = None,
             stop: Stop = [],  # noqa: B006
             max_time_s: MaxTimeS = default_time,
+            tools: ToolList = [],  # noqa: B006
+            tool_choice: Choice = "auto",
+            parallel_tool_calls: Flag = None,
+            json_schema: JsonSchema = None,
+            regex: Regex = None,
+            grammar: Grammar = None,
+            reasoning_budget: ReasoningBudget = None,
+            chat_template_kwargs: TemplateOptions = {},  # noqa: B006
+            logprobs: Logprobs = None,
+            n: N = 1,
             sampling: SamplingAsAbove = {},  # noqa: B006
             model: Model = "",
-        ) -> Annotated[CallToolResult, TextOut]:
+        ) -> Annotated[CallToolResult, ChatOut]:
             request = ChatRequest(
-                messages=tuple(Message(role=message.role, content=message.content) for message in messages),
+                messages=tuple(message.message() for message in messages),
                 model=model or None,
                 limits=self._limits_of(max_tokens, max_time_s, stop),
-                sampling=_merged(sampling, temperature=temperature, top_p=top_p, seed=seed),
+                sampling=merged(sampling, temperature=temperature, top_p=top_p, seed=seed),
+                top_logprobs=logprobs,
+                format=named_format(json_schema, regex, grammar),
+                tools=tools_of(tools),
+                tool_choice=choice_of(tool_choice),
+                parallel_tool_calls=parallel_tool_calls,
+                reasoning_budget=reasoning_budget,
+                template_options=chat_template_kwargs,
             )
-            return await self._run(context, request, lambda: self._backend.chat(request))
+            return await self._run(context, request, n, self._backend.chat)
 
-        tools = [
-            make_tool(
-                generate,
-                "Continue a raw text with the local model, without a chat template. "
-                "Free and private; costs time in proportion to max_tokens. Prefer chat for questions.",
-            ),
-            make_tool(
-                chat,
-                "Ask the local model. Free and private; costs time in proportion to max_tokens. It sees only these "
-                "messages. A last assistant message is continued: with finish_reason length or time, "
-                "call again with the text so far.",
-            ),
-        ]
-        for tool in tools:
-            # Not a default of the function, which must know whether the caller gave one.
-            tool.parameters["properties"]["max_tokens"]["default"] = self._limits.max_tokens
-        return tools
+        return make_tool(
+            chat,
+            "Ask the local model. Free and private; costs time in proportion to max_tokens. It sees only these "
+            "messages. It does not run tools: their calls are in the result. A last assistant message is continued: "
+            "with finish_reason length or time, call again with the text so far.",
+        )
 
     def _limits_of(self, max_tokens: int | None, max_time_s: float, stop: list[str]) -> Limits:
         return Limits(
@@ -132,18 +158,20 @@ class TextTools:
     async def _run(
         self,
         context: Context,
-        request: GenerateRequest | ChatRequest,
-        prepare: Callable[[], Awaitable[Generation]],
+        request: _Request,
+        n: int,
+        prepare: Callable[[_Request], Awaitable[Generation]],
     ) -> CallToolResult:
         loaded = self._backend.models()[0].state == "ready"
         progress = Progress(context, self._limits, "queue" if loaded else "load")
         async with while_client_listens(context, progress, self._limits.stall_timeout):
             await progress.begin()
             await self._wait_for_model(request, progress)
-            generation = await prepare()
-            progress.enter_queue(generation.total_tokens)
-            result = await self._stream(generation, progress)
-        return text_result(result, request.model or self._backend.models()[0].name)
+            samplings = choice_samplings(request.sampling, n)
+            generations = [await prepare(replace(request, sampling=sampling)) for sampling in samplings]
+            progress.enter_queue(sum(generation.total_tokens for generation in generations), n)
+            results = await self._stream(generations, progress)
+        return text_result(results, request.model or self._backend.models()[0].name)
 
     async def _wait_for_model(self, request: GenerateRequest | ChatRequest, progress: Progress) -> None:
         """Wait, with signs of life, as long as the request may take.
@@ -157,66 +185,19 @@ class TextTools:
                 await self._backend.ready(request.model)
                 return
             if anyio.current_time() >= deadline:
-                status = self._backend.models()[0]
-                raise UnavailableError(f"the model is still loading ({status.loaded:.0%})", retry_after_s=10)
+                raise loading_error(self._backend)
             await progress.beat()
 
-    async def _stream(self, generation: Generation, progress: Progress) -> Result:
-        async with generation:
-            try:
-                while True:
-                    delta = await generation.next(self._limits.heartbeat_s)
-                    await (progress.beat() if delta is None else progress.advance(delta))
-            except StopAsyncIteration:
-                return await generation.result()
+    async def _stream(self, generations: Sequence[Generation], progress: Progress) -> list[Result]:
+        """Report all generations until the last one has ended."""
+        async with entered(generations):
+            return await each(partial(self._stream_one, progress), list(enumerate(generations)))
 
-
-class InfoTools:
-    """`models` and `count_tokens`."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-
-    def tools(self) -> list[Tool]:
-        """Both tools."""
-        return [
-            make_tool(self.models, "List the models and how far they are loaded."),
-            make_tool(
-                self.count_tokens,
-                "Count the tokens of a text, or of messages with their template, before spending them.",
-            ),
-        ]
-
-    async def models(self) -> Annotated[CallToolResult, ModelsOut]:
-        """The tool `models`."""
-        statuses = self._backend.models()
-        text = "\n".join(f"{status.name}: {model_out(status).state}" for status in statuses)
-        return structured_result(text, ModelsOut(models=[model_out(status) for status in statuses]))
-
-    async def count_tokens(
-        self,
-        text: str = "",
-        messages: list[MessageIn] = [],  # noqa: B006
-        model: Model = "",
-    ) -> Annotated[CallToolResult, TokenCountOut]:
-        """The tool `count_tokens`.
-
-        Raises:
-            RequestError: neither or both of text and messages are given.
-        """
-        if bool(text) == bool(messages):
-            raise RequestError("Give either text or messages, and not both.")
-        chat = [Message(role=message.role, content=message.content) for message in messages]
-        tokens = await self._backend.count_tokens(text or chat, model or None)
-        card = self._backend.models()[0].card
-        assert card is not None, "counting waited for the model"
-        out = TokenCountOut(tokens=tokens, n_ctx=card.n_ctx)
-        return structured_result(f"{tokens} tokens; the context holds {card.n_ctx}.", out)
-
-
-def _merged(sampling: dict[str, Any], **flat: float | None) -> dict[str, object]:
-    given = {name: value for name, value in flat.items() if value is not None}
-    for name in given:
-        if name in sampling:
-            raise RequestError(f"{name} is given twice, as an argument and in sampling. Remove one.")
-    return {**sampling, **given}
+    async def _stream_one(self, progress: Progress, numbered: tuple[int, Generation]) -> Result:
+        choice, generation = numbered
+        try:
+            while True:
+                delta = await generation.next(self._limits.heartbeat_s)
+                await (progress.beat() if delta is None else progress.advance(delta, choice))
+        except StopAsyncIteration:
+            return await generation.result()

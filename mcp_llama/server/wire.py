@@ -1,12 +1,13 @@
 """What the JSON of a request may say, wherever it is sent by plain HTTP."""
 
 import time
-from typing import Annotated, Any, Literal, cast
+from collections.abc import Mapping
+from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from mcp_llama.api import Limits, Message, Role
+from mcp_llama.api import Limits
 from mcp_llama.engine.sampling import BOUNDS, MAX_SEED
 from mcp_llama.engine.types import TokenDelta, TokenRequest
 
@@ -125,6 +126,14 @@ def limits(text: TextIn, max_tokens: int | None, default: int | None, stop: str 
     )
 
 
+def choice_samplings(sampling: Mapping[str, object], n: int) -> list[dict[str, object]]:
+    """The sampling options of each of `n` choices: a given seed counts up, so that they differ."""
+    seed = cast(int | None, sampling.get("seed"))
+    if seed is None:
+        return [dict(sampling)] * n
+    return [{**sampling, "seed": (seed + number) % (MAX_SEED + 1)} for number in range(n)]
+
+
 class PromptProgress:
     """How far the prompt of one request is, in the words of llama.cpp's server."""
 
@@ -145,32 +154,3 @@ class PromptProgress:
             "processed": processed,
             "time_ms": round((time.monotonic() - admitted) * 1000, 1),
         }
-
-
-class TextPart(Wire):
-    """A piece of a message."""
-
-    type: Literal["text"]
-    text: str
-
-
-class MessageIn(Wire):
-    """One turn of a chat."""
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
-    # Clients send these back with the answers they got; what means something cannot be honoured.
-    name: None = None
-    refusal: None = None
-    audio: None = None
-    function_call: None = None
-    parsed: None = None
-    annotations: EmptyList | None = None
-    tool_calls: EmptyList | None = None
-
-    def message(self) -> Message:
-        """The message as a template takes it."""
-        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-        # OpenAI's newer name for the same role, which the templates of open models do not know.
-        role: Role = "system" if self.role == "developer" else self.role
-        return Message(role=role, content=text)

@@ -120,7 +120,7 @@ async def test_a_text_is_counted_with_the_leading_token_of_the_model(
 
 async def test_messages_are_counted_as_chat_would_take_them(backend: LocalBackend) -> None:
     messages = (Message(role="system", content="Be brief."), *ask("Why?"))
-    counted = await backend.count_tokens(messages, "small")
+    counted = await backend.count_tokens(ChatRequest(messages=messages), "small")
     result = await answer(backend, ChatRequest(messages=messages, limits=Limits(max_tokens=1)))
     assert counted == result.usage.prompt_tokens == 1 + len("<system>Be brief.\n<user>Why?\n<assistant>")
 

@@ -77,7 +77,7 @@ async def test_an_unknown_model_is_refused(backend: LocalBackend) -> None:
         lambda: backend.embed(EmbedRequest(texts=("hi",), model="large")),
         lambda: backend.tokenize("hi", "large", add_special=True, parse_special=True),
         lambda: backend.pieces([65], "large"),
-        lambda: backend.apply_template(USER, "large"),
+        lambda: backend.apply_template(ChatRequest(messages=USER, model="large")),
     ]
     for call in calls:
         with pytest.raises(UnknownModelError):
@@ -118,11 +118,11 @@ async def test_tokens_become_their_bytes_off_the_event_loop(
 
 
 async def test_a_chat_becomes_the_text_that_the_template_makes_of_it(backend: LocalBackend) -> None:
-    assert await backend.apply_template(USER, None) == "<user>Why?\n<assistant>"
+    assert await backend.apply_template(ChatRequest(messages=USER)) == "<user>Why?\n<assistant>"
     trailing = (*USER, Message(role="assistant", content="Bec"))
-    assert await backend.apply_template(trailing, "small") == "<user>Why?\n<assistant>Bec"
+    assert await backend.apply_template(ChatRequest(messages=trailing, model="small")) == "<user>Why?\n<assistant>Bec"
     with pytest.raises(RequestError):
-        await backend.apply_template((), None)
+        await backend.apply_template(ChatRequest(messages=()))
 
 
 async def test_the_numbers_are_there_before_the_model_and_count_what_it_does(backend: LocalBackend) -> None:

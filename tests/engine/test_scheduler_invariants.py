@@ -45,8 +45,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert self.model.slots[place.slot.id][: place.shared] == oldest.tokens[: place.shared]
         oldest.num_computed_tokens = self.model.truncate(place.slot.id, min(place.shared, len(oldest.tokens) - 1))
 
-    @rule(token=st.sampled_from(b"ab"))
-    def complete_a_batch(self, token: int) -> None:
+    @rule(new=st.binary(min_size=1, max_size=4))
+    def complete_a_batch(self, new: bytes) -> None:
+        """Each sequence that has caught up gets a sampled token, and those that a constraint forces after it."""
         batch = self.scheduler.schedule()
         self.check(batch)
         if batch.parts:
@@ -55,7 +56,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             owner.num_computed_tokens += count
             if row is not None:
                 assert owner.num_pending_tokens == 0
-                owner.tokens.append(token)
+                owner.tokens += new
 
     @rule()
     def lose_a_batch(self) -> None:
@@ -120,10 +121,11 @@ class SchedulerMachine(RuleBasedStateMachine):
         return any(common_prefix(s.tokens, waiting.tokens) > s.num_computed_tokens for s in ready)
 
     def check(self, batch: Batch) -> None:
-        """A batch is full or has all that is ready: first those that caught up, then prompts, the oldest first."""
+        """A batch is full or has all that is ready: those that caught up, then forced tokens, then prompts, each by age."""
         ready = [s for s in self.scheduler.running if s.paused_since is None]
         first = [s for s in ready if s.num_pending_tokens == 1]
-        then = [s for s in ready if s.num_pending_tokens > 1]
+        behind = [s for s in ready if s.num_pending_tokens > 1]
+        then = [s for s in behind if s.completion_tokens] + [s for s in behind if not s.completion_tokens]
         owners = [owner for owner, _, _ in batch.parts]
         assert owners == (first + then)[: len(owners)]
         assert len(batch.rows) <= N_BATCH

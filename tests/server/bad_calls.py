@@ -10,7 +10,7 @@ BadCall = tuple[str, Mapping[str, Any], str]
 
 BAD_CALLS: dict[str, BadCall] = {
     "unknown tool": ("generat", {"prompt": "x"}, "Unknown tool 'generat'. Did you mean 'generate'?"),
-    "nameless tool": ("", {}, "Unknown tool ''. Known: chat, count_tokens, generate, models."),
+    "nameless tool": ("", {}, "Unknown tool ''. Known: chat, count_tokens, embed, generate, models."),
     "unknown argument": (
         "generate",
         {"prompt": "x", "max_token": 5},

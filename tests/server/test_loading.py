@@ -45,7 +45,7 @@ async def test_the_server_answers_everything_else_while_it_loads(door: Door) -> 
             templates = await client.list_resource_templates()
             card = await client.read_resource("llama://models/fake")
             models = await server.client.call("models", {})
-        assert {tool.name for tool in tools.tools} == {"generate", "chat", "models", "count_tokens"}
+        assert {tool.name for tool in tools.tools} == {"generate", "chat", "embed", "models", "count_tokens"}
         assert templates.resource_templates
         assert '"state": "loading"' in card.contents[0].model_dump_json(by_alias=True).replace('\\"', '"')
         assert models.result.structured_content == {"models": [{"name": "fake", "state": "loading 50%"}]}

@@ -13,7 +13,9 @@ import llama_cpp.llama_cpp as lib
 import numpy as np
 import psutil
 
+from mcp_llama.engine.constraint import Constraint
 from mcp_llama.engine.llama.batch import LlamaBatch
+from mcp_llama.engine.llama.constrained_sampler import Candidates, ConstrainedSampler
 from mcp_llama.engine.llama.embedder import LlamaEmbedder, own_pooling
 from mcp_llama.engine.llama.library import check_status, first_error
 from mcp_llama.engine.llama.options import ModelOptions
@@ -65,6 +67,7 @@ class LlamaModel(Weights):
         self._memory = cast(lib.llama_memory_t, lib.llama_get_memory(self._context))
         self._swa_window: int = lib.llama_model_n_swa(self._weights)
         self._batch = LlamaBatch(self.n_batch)
+        self._candidates = Candidates(self.n_vocab)
         self._abort_flag = ctypes.create_string_buffer(b"0")
         # ggml asks at every graph node: a C function answers without taking the GIL, and atoi reads the flag.
         atoi = ctypes.cdll.msvcrt.atoi if sys.platform == "win32" else ctypes.CDLL(None).atoi
@@ -104,13 +107,15 @@ class LlamaModel(Weights):
         """How many positions a slot holds."""
         return lib.llama_memory_seq_pos_max(self._memory, slot) + 1
 
-    def sampler(self, params: SamplingParams, prompt: Sequence[int]) -> LlamaSampler:
-        """A new chain.
+    def sampler(
+        self, params: SamplingParams, prompt: Sequence[int], constraint: Constraint | None = None
+    ) -> LlamaSampler | ConstrainedSampler:
+        """A new chain; see `Model.sampler`.
 
         Raises:
             RequestError: `logit_bias` names a token that does not exist.
         """
-        return LlamaSampler(
+        free = LlamaSampler(
             params,
             prompt,
             context=self._context,
@@ -119,6 +124,7 @@ class LlamaModel(Weights):
             n_ctx=self.n_ctx,
             eog_tokens=sorted(self._eog) if params.ignore_eos else (),
         )
+        return free if constraint is None else ConstrainedSampler(free, constraint, self._candidates)
 
     def logprobs(self, row: int, token: int, top: int) -> tuple[float, list[tuple[int, float]]]:
         """The log probability of `token` after a row, and the likeliest tokens with theirs; see `Model.logprobs`."""

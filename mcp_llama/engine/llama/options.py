@@ -10,7 +10,10 @@ FlashAttention = Literal["auto", "on", "off"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
-    """llama.cpp's options. `n_ctx` is the context of one slot; None lets the model and the machine decide."""
+    """llama.cpp's options. `n_ctx` is the context of one slot; None lets the model and the machine decide.
+
+    `visible_tokens` are control tokens that show in texts by their names.
+    """
 
     n_ctx: int | None = None
     n_slots: int | None = None
@@ -19,3 +22,4 @@ class ModelOptions:
     n_gpu_layers: int = 0
     flash_attn: FlashAttention = "auto"
     pooling: Pooling | None = None
+    visible_tokens: tuple[str, ...] = ()

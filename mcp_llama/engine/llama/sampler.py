@@ -35,21 +35,25 @@ class LlamaSampler:
         eog_tokens: Sequence[int],
     ) -> None:
         _check_logit_bias(params, n_vocab)
-        self._context = context
+        self.context = context
         self._sample = lib.llama_sampler_sample
-        self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        self.chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         for link in _links(params, vocab, n_vocab, n_ctx, eog_tokens):
-            lib.llama_sampler_chain_add(self._chain, link)
+            lib.llama_sampler_chain_add(self.chain, link)
         for token in prompt[len(prompt) - _lookback(params, n_ctx, len(prompt)) :]:
-            lib.llama_sampler_accept(self._chain, token)
+            lib.llama_sampler_accept(self.chain, token)
 
     def sample(self, row: int) -> int:
         """Choose and accept the next token from the logits of a row of the last decode."""
-        return self._sample(self._chain, self._context, row)
+        return self._sample(self.chain, self.context, row)
+
+    def accept(self, token: int) -> None:
+        """Take a token in that was not sampled."""
+        lib.llama_sampler_accept(self.chain, token)
 
     def close(self) -> None:
         """Free the chain."""
-        lib.llama_sampler_free(self._chain)
+        lib.llama_sampler_free(self.chain)
 
 
 def _check_logit_bias(params: SamplingParams, n_vocab: int) -> None:

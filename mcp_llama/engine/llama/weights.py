@@ -8,10 +8,11 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import llama_cpp.llama_cpp as lib
 import psutil
+from llguidance import LLTokenizer
 
 from mcp_llama.engine.llama.library import clear_errors, first_error, start_library
 from mcp_llama.engine.llama.options import ModelOptions
@@ -53,6 +54,7 @@ class Weights:
         self.n_ctx_train: int = lib.llama_model_n_ctx_train(self._weights)
         self.n_params: int = lib.llama_model_n_params(self._weights)
         self.size: int = lib.llama_model_size(self._weights)
+        self._readers = Readers()
         self.description = _read_string(lambda buffer, size: lib.llama_model_desc(self._weights, buffer, size))
         self.metadata = self._read_metadata()
         template = lib.llama_model_chat_template(self._weights, None)
@@ -61,8 +63,9 @@ class Weights:
         self.eos_text = self._special_text(cast(int, lib.llama_vocab_eos(self._vocab)))
         self.default_sampling = SamplingParams().override(recommended_sampling(self.metadata))
         self._eog = frozenset(t for t in range(self.n_vocab) if lib.llama_vocab_is_eog(self._vocab, t))
+        self._visible = self._find_visible(options.visible_tokens)
+        self.visible_tokens = frozenset(self._visible.values())
         self._pieces: dict[int, bytes] = {}
-        self._readers = Readers()
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """The tokens of `text`, with the model's own leading tokens if `add_special`.
@@ -79,10 +82,10 @@ class Weights:
         return tokens[:count]
 
     def token_bytes(self, token: int) -> bytes:
-        """The bytes a token stands for; empty for control tokens."""
+        """The bytes a token stands for; empty for control tokens that are not visible."""
         piece = self._pieces.get(token)
         if piece is None:
-            piece = self._pieces[token] = self._read_piece(token, special=False)
+            piece = self._pieces[token] = self._read_piece(token, special=token in self._visible)
         return piece
 
     def token_piece(self, token: int) -> bytes:
@@ -102,10 +105,37 @@ class Weights:
         """Whether the token ends a generation."""
         return token in self._eog
 
+    def grammar_tokenizer(self) -> LLTokenizer:
+        """The vocabulary as llguidance wants it, which sees just the bytes that `token_bytes` gives.
+
+        Raises:
+            EngineError: the model has been closed.
+        """
+        with self._readers.reading():
+            pieces = [
+                self._read_piece(token, special=token in self._visible) or self._control_piece(token)
+                for token in range(self.n_vocab)
+            ]
+            tokenize = ctypes.cast(cast(Any, lib)._lib.llama_tokenize, ctypes.c_void_p).value
+            make = cast(Any, LLTokenizer).from_llamacpp
+            return make(
+                tokens=pieces, vocab_ptr=self._vocab, tokenize_fptr=tokenize, eos_token=sorted(self._eog), slices=None
+            )
+
+    def _control_piece(self, token: int) -> bytes:
+        # The byte 0xff makes a token one that no text can match.
+        return b"\xff" + (self._read_piece(token, special=True) or b"<%d>" % token)
+
     def close(self) -> None:
         """Free the weights, once nobody reads them any more."""
         self._readers.close()
         lib.llama_model_free(self._weights)
+
+    def _find_visible(self, texts: Sequence[str]) -> dict[int, str]:
+        """Those control tokens that have one of these names."""
+        named = {text: self.tokenize(text, add_special=False, parse_special=True) for text in texts}
+        single = {tokens[0]: text for text, tokens in named.items() if len(tokens) == 1}
+        return {token: text for token, text in single.items() if not self._read_piece(token, special=False)}
 
     def _special_text(self, token: int) -> str:
         return "" if token < 0 else self._read_piece(token, special=True).decode("utf-8", "replace")

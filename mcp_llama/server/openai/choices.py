@@ -1,19 +1,19 @@
 """Choices: the generations that one `/v1` request asks for, streamed or collected."""
 
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import anyio
-
 from mcp_llama.api import Result, Usage
+from mcp_llama.chat.delta import ChatDelta
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.types import TokenDelta
 from mcp_llama.server.answers import check_complete
 from mcp_llama.server.openai.formats import Envelope, Format, Json, timings_of, usage_of
 from mcp_llama.server.openai.requests import GenerationIn
+from mcp_llama.server.several import each, entered
 from mcp_llama.server.sse import Events
 from mcp_llama.server.wire import PromptProgress
 
@@ -40,29 +40,22 @@ class Choices:
 
     async def stream(self, events: Events) -> None:
         """Send all as chunks, each choice's in order."""
-        results: dict[int, Result] = {}
-
-        async def run(choice: Choice) -> None:
-            results[choice.index] = await self._stream_one(events, choice)
-
-        async with _entered(self._choices):
+        async with entered([choice.generation for choice in self._choices]):
             await events.begin()
-            await _each(run, self._choices)
+            results = await each(partial(self._stream_one, events), self._choices)
         if self._body.includes_usage:
-            usage = usage_of([results[index] for index in sorted(results)], self._body.choices)
-            await events.send(self._envelope.chunk([], usage=usage))
+            await events.send(self._envelope.chunk([], usage=usage_of(results, self._body.choices)))
 
     async def whole(self) -> Json:
         """All as one body."""
-        results: dict[int, Result] = {}
 
-        async def run(choice: Choice) -> None:
-            results[choice.index] = check_complete(await choice.generation.result())
+        async def run(choice: Choice) -> Result:
+            return check_complete(await choice.generation.result())
 
-        async with _entered(self._choices):
-            await _each(run, self._choices)
-        whole = [self._whole_one(choice, results[choice.index]) for choice in self._choices]
-        usage = usage_of([results[choice.index] for choice in self._choices], self._body.choices)
+        async with entered([choice.generation for choice in self._choices]):
+            results = await each(run, self._choices)
+        whole = [self._whole_one(choice, result) for choice, result in zip(self._choices, results, strict=True)]
+        usage = usage_of(results, self._body.choices)
         return self._envelope.whole(whole, usage=usage, timings=_final_timings(results[0]))
 
     async def _stream_one(self, events: Events, choice: Choice) -> Result:
@@ -72,20 +65,20 @@ class Choices:
         progress = PromptProgress(choice.generation.request)
         async for delta in choice.generation:
             if self._body.return_progress and (news := progress.advance(delta)) is not None:
-                await events.send(self._chunk(choice, self._form.piece("", None), prompt_progress=news))
+                await events.send(self._chunk(choice, self._form.piece(None, None), prompt_progress=news))
             await self._stream_delta(events, choice, delta)
         result = check_complete(await choice.generation.result())
-        last = self._chunk(choice, self._form.piece("", None), result.finish_reason, timings=_final_timings(result))
-        await events.send(last)
+        last = {**self._form.piece(None, None), **_notes(result)}
+        await events.send(self._chunk(choice, last, result.finish_reason, timings=_final_timings(result)))
         return result
 
     async def _stream_delta(self, events: Events, choice: Choice, delta: TokenDelta) -> None:
         more: dict[str, Any] = {}
         if self._body.timings_per_token and delta.completion_tokens:
             more["timings"] = _timings_so_far(choice.generation, delta)
-        if delta.text or delta.logprobs:
+        if delta.text or delta.logprobs or (isinstance(delta, ChatDelta) and (delta.reasoning or delta.tool_calls)):
             logprobs = None if choice.generation.request.top_logprobs is None else delta.logprobs
-            await events.send(self._chunk(choice, self._form.piece(delta.text, logprobs), **more))
+            await events.send(self._chunk(choice, self._form.piece(delta, logprobs), **more))
 
     def _chunk(self, choice: Choice, piece: Json, finish_reason: str | None = None, **more: Any) -> Json:
         return self._envelope.chunk(
@@ -94,27 +87,12 @@ class Choices:
 
     def _whole_one(self, choice: Choice, result: Result) -> Json:
         logprobs = None if choice.generation.request.top_logprobs is None else result.logprobs
-        whole = self._form.whole(choice.echo, result.text, logprobs)
+        whole = {**self._form.whole(choice.echo, result, logprobs), **_notes(result)}
         return {"index": choice.index, **whole, "finish_reason": result.finish_reason}
 
 
-@asynccontextmanager
-async def _entered(choices: Sequence[Choice]) -> AsyncGenerator[None]:
-    """All generations submitted; none of them goes on after the body."""
-    async with AsyncExitStack() as stack:
-        for choice in choices:
-            await stack.enter_async_context(choice.generation)
-        yield
-
-
-async def _each(run: Any, choices: Sequence[Choice]) -> None:
-    try:
-        async with anyio.create_task_group() as tasks:
-            for choice in choices:
-                tasks.start_soon(run, choice)
-    except ExceptionGroup as group:
-        # One failure fails the request; the others are the same one, or came of it.
-        raise group.exceptions[0] from None
+def _notes(result: Result) -> Json:
+    return {"notes": list(result.notes)} if result.notes else {}
 
 
 def _final_timings(result: Result) -> Json:

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from mcp_llama import __version__
 from mcp_llama.api import Result, TokenLogprob, Usage
+from mcp_llama.engine.types import TokenDelta
+from mcp_llama.server.deltas import Json, delta_json
 from mcp_llama.server.openai.logprobs import chat_logprobs, completion_logprobs
-
-Json = dict[str, Any]
 
 
 class Format(Protocol):
@@ -23,12 +23,12 @@ class Format(Protocol):
         """What a choice begins with, before its first token."""
         ...
 
-    def piece(self, text: str, logprobs: Sequence[TokenLogprob] | None) -> Json:
-        """A choice's new text."""
+    def piece(self, delta: TokenDelta | None, logprobs: Sequence[TokenLogprob] | None) -> Json:
+        """What is new of a choice, if anything is."""
         ...
 
-    def whole(self, echo: str, text: str, logprobs: Sequence[TokenLogprob] | None) -> Json:
-        """A choice's whole text."""
+    def whole(self, echo: str, result: Result, logprobs: Sequence[TokenLogprob] | None) -> Json:
+        """The whole of a choice."""
         ...
 
 
@@ -40,37 +40,56 @@ class CompletionFormat:
 
     def opening(self, echo: str) -> Json | None:
         """The echo, if there is one."""
-        return self.piece(echo, None) if echo else None
+        return _text(echo, None) if echo else None
 
-    def piece(self, text: str, logprobs: Sequence[TokenLogprob] | None) -> Json:
+    def piece(self, delta: TokenDelta | None, logprobs: Sequence[TokenLogprob] | None) -> Json:
         """New text."""
-        return {"text": text, "logprobs": None if logprobs is None else completion_logprobs(logprobs)}
+        return _text("" if delta is None else delta.text, logprobs)
 
-    def whole(self, echo: str, text: str, logprobs: Sequence[TokenLogprob] | None) -> Json:
+    def whole(self, echo: str, result: Result, logprobs: Sequence[TokenLogprob] | None) -> Json:
         """The whole text."""
-        return self.piece(echo + text, logprobs)
+        return _text(echo + result.text, logprobs)
 
 
 class ChatFormat:
-    """`chat/completions`: a message of the assistant. There is no echo."""
+    """`chat/completions`: a message of the assistant. There is no echo. `calls`: it may call tools."""
 
     chunk_object = "chat.completion.chunk"
     whole_object = "chat.completion"
     id_prefix = "chatcmpl-"
 
+    def __init__(self, *, calls: bool) -> None:
+        self._calls = calls
+
     def opening(self, echo: str) -> Json | None:
-        """The role."""
-        return {"delta": {"role": "assistant", "content": echo}, "logprobs": None}
+        """The role; where there may be calls, text may be missing."""
+        return {"delta": {"role": "assistant", "content": None if self._calls else ""}, "logprobs": None}
 
-    def piece(self, text: str, logprobs: Sequence[TokenLogprob] | None) -> Json:
-        """New text."""
-        delta = {"content": text} if text else {}
-        return {"delta": delta, "logprobs": None if logprobs is None else chat_logprobs(logprobs)}
+    def piece(self, delta: TokenDelta | None, logprobs: Sequence[TokenLogprob] | None) -> Json:
+        """New text, reasoning and pieces of tool calls."""
+        new = {} if delta is None else delta_json(delta)
+        return {"delta": new, "logprobs": None if logprobs is None else chat_logprobs(logprobs)}
 
-    def whole(self, echo: str, text: str, logprobs: Sequence[TokenLogprob] | None) -> Json:
-        """The whole text."""
-        message = {"role": "assistant", "content": echo + text, "refusal": None}
-        return {"message": message, "logprobs": None if logprobs is None else chat_logprobs(logprobs)}
+    def whole(self, echo: str, result: Result, logprobs: Sequence[TokenLogprob] | None) -> Json:
+        """The whole message."""
+        return {"message": _message(result), "logprobs": None if logprobs is None else chat_logprobs(logprobs)}
+
+
+def _text(text: str, logprobs: Sequence[TokenLogprob] | None) -> Json:
+    return {"text": text, "logprobs": None if logprobs is None else completion_logprobs(logprobs)}
+
+
+def _message(result: Result) -> Json:
+    content = None if result.tool_calls and not result.text else result.text
+    message: Json = {"role": "assistant", "content": content, "refusal": None}
+    if result.reasoning:
+        message["reasoning_content"] = result.reasoning
+    if result.tool_calls:
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in result.tool_calls
+        ]
+    return message
 
 
 class Envelope:
@@ -104,6 +123,7 @@ def usage_of(results: Sequence[Result], n: int) -> Json:
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": sum(result.usage.cached_tokens for result in prompts)},
+        "completion_tokens_details": {"reasoning_tokens": sum(result.usage.reasoning_tokens for result in results)},
     }
 
 

@@ -1,16 +1,15 @@
 """From the bodies of `/v1` requests to generations."""
 
 from collections.abc import Awaitable, Callable
-from typing import cast
 
 from mcp_llama.api import ChatRequest, GenerateRequest
 from mcp_llama.backends.backend import Backend
 from mcp_llama.engine.generation import Generation
-from mcp_llama.engine.sampling import MAX_SEED
 from mcp_llama.errors import RequestError
+from mcp_llama.server.chat_wire import choice_of, tools_of
 from mcp_llama.server.openai.choices import Choice
 from mcp_llama.server.openai.requests import MAX_N, ChatIn, CompletionIn, GenerationIn
-from mcp_llama.server.wire import limits
+from mcp_llama.server.wire import choice_samplings, limits
 
 
 async def completion_choices(backend: Backend, model: str, body: CompletionIn) -> list[Choice]:
@@ -32,6 +31,7 @@ async def completion_choices(backend: Backend, model: str, body: CompletionIn) -
                     limits=limits(body, body.max_tokens, None, body.stop),
                     sampling=sampling,
                     top_logprobs=body.logprobs,
+                    format=body.format,
                 )
             )
 
@@ -61,6 +61,14 @@ async def chat_choices(backend: Backend, model: str, body: ChatIn) -> list[Choic
                 limits=limits(body, max_tokens, None, body.stop),
                 sampling=sampling,
                 top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+                format=body.format,
+                tools=tools_of(body.tools),
+                tool_choice=choice_of(body.tool_choice),
+                parallel_tool_calls=body.parallel_tool_calls,
+                reasoning_budget=body.reasoning_budget,
+                reasoning_effort=body.reasoning_effort,
+                template_options=body.chat_template_kwargs or {},
+                split_reasoning=body.reasoning_format != "none",
             )
         )
 
@@ -77,13 +85,8 @@ def _check_number(backend: Backend, choices: int) -> None:
 async def _generations(
     body: GenerationIn, generate: Callable[[dict[str, object]], Awaitable[Generation]]
 ) -> list[Generation]:
-    """One generation for each choice; a given seed counts up, so that they differ."""
-    sampling = body.sampling()
-    seed = cast(int | None, sampling.get("seed"))
-    return [
-        await generate(sampling if seed is None else {**sampling, "seed": (seed + number) % (MAX_SEED + 1)})
-        for number in range(body.choices)
-    ]
+    """One generation for each choice."""
+    return [await generate(sampling) for sampling in choice_samplings(body.sampling(), body.choices)]
 
 
 async def _text(backend: Backend, model: str, prompt: str | tuple[int, ...]) -> str:

@@ -9,8 +9,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
+from mcp_llama.api import OutputFormat
+from mcp_llama.server.chat_wire import MessageIn, ToolChoiceIn, Tools
+from mcp_llama.server.format_wire import FormatIn, ResponseFormat, named_format, response_format
 from mcp_llama.server.validation import contradiction
-from mcp_llama.server.wire import EmptyList, MaxTokens, MessageIn, Stop, StructuredSamplingIn, TextIn, Token, Wire
+from mcp_llama.server.wire import EmptyList, MaxTokens, Stop, StructuredSamplingIn, TextIn, Token, Wire
 
 MAX_N = 128
 MAX_INPUTS = 2048
@@ -34,13 +37,7 @@ class StreamOptionsIn(Wire):
     include_obfuscation: Literal[False, None] = None
 
 
-class TextFormatIn(Wire):
-    """The one format that needs no constraint."""
-
-    type: Literal["text"]
-
-
-class GenerationIn(TextIn, StructuredSamplingIn):
+class GenerationIn(TextIn, StructuredSamplingIn, FormatIn):
     """What `completions` and `chat/completions` have in common."""
 
     max_tokens: MaxTokens | None = None
@@ -51,7 +48,7 @@ class GenerationIn(TextIn, StructuredSamplingIn):
     timings_per_token: bool | None = Field(None, description="Add `timings` to every chunk, not only to the last one.")
     user: str | None = Field(None, description="Accepted, and not used.")
     cache_prompt: Literal[True, None] = None
-    response_format: TextFormatIn | None = None
+    response_format: ResponseFormat | None = None
 
     @property
     def choices(self) -> int:
@@ -63,10 +60,22 @@ class GenerationIn(TextIn, StructuredSamplingIn):
         """Whether a stream ends with a chunk that counts the tokens."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
+    @property
+    def format(self) -> OutputFormat | None:
+        """What the text must be."""
+        return response_format(self.response_format) or named_format(self.json_schema, self.regex, self.grammar)
+
     @model_validator(mode="after")
     def _check_stream_options(self) -> Self:
         if self.stream_options is not None and not self.stream:
             raise contradiction("stream_options", "stream_options is only for stream: true")
+        return self
+
+    @model_validator(mode="after")
+    def _check_format(self) -> Self:
+        names = [name for name in ("response_format", *FormatIn.model_fields) if getattr(self, name) is not None]
+        if len(names) > 1:
+            raise contradiction(names[1], f"{' and '.join(names)} cannot go together; give one of them")
         return self
 
 
@@ -109,12 +118,19 @@ class ChatIn(GenerationIn):
     store: Literal[False, None] = None
     service_tier: Literal["auto", "default", None] = None
     modalities: list[Literal["text"]] | None = None
-    reasoning_effort: Literal["none", None] = None
-    tools: EmptyList | None = None
-    functions: EmptyList | None = None
-    tool_choice: Literal["none", "auto", None] = None
+    tools: Tools | None = None
+    tool_choice: ToolChoiceIn | None = None
+    parallel_tool_calls: bool | None = Field(None, description="Default: as the model is used to.")
+    functions: EmptyList | None = Field(None, description="Older than `tools`, which is what to use.")
     function_call: Literal["none", "auto", None] = None
-    parallel_tool_calls: bool | None = Field(None, description="Means nothing without tools.")
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = Field(
+        None, description="none: do not reason. The others are for templates that know them."
+    )
+    reasoning_budget: int | None = Field(None, ge=0, description="The most tokens to reason; then the answer comes.")
+    reasoning_format: Literal["auto", "deepseek", "none"] | None = Field(
+        None, description="none: leave the reasoning in the content."
+    )
+    chat_template_kwargs: dict[str, Any] | None = Field(None, description="Variables for the chat template.")
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:

@@ -2,17 +2,23 @@
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from mcp_llama.server.wire import Wire
 
-FinishReasonOut = Literal["stop", "length", "time"]
+FinishReasonOut = Literal["stop", "length", "time", "tool_calls"]
 
 
 class PromptDetailsOut(BaseModel):
     """What part of the prompt was reused."""
 
     cached_tokens: int
+
+
+class CompletionDetailsOut(BaseModel):
+    """What part of the completion is reasoning."""
+
+    reasoning_tokens: int
 
 
 class UsageOut(BaseModel):
@@ -22,6 +28,7 @@ class UsageOut(BaseModel):
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptDetailsOut
+    completion_tokens_details: CompletionDetailsOut
 
 
 class TimingsOut(BaseModel):
@@ -75,14 +82,32 @@ class CompletionChoiceOut(BaseModel):
     text: str
     logprobs: CompletionLogprobsOut | None
     finish_reason: FinishReasonOut
+    notes: list[str] | None = Field(None, description="What of the request is kept only in part, or the text lacks.")
+
+
+class FunctionCallOut(BaseModel):
+    """What to call; `arguments` is the JSON text of an object."""
+
+    name: str
+    arguments: str
+
+
+class ToolCallOut(BaseModel):
+    """A wish of the model to have a tool run."""
+
+    id: str
+    type: Literal["function"]
+    function: FunctionCallOut
 
 
 class MessageOut(BaseModel):
-    """The answer."""
+    """The answer; no content where there are only tool calls."""
 
     role: Literal["assistant"]
-    content: str
+    content: str | None
     refusal: None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCallOut] | None = None
 
 
 class ChatChoiceOut(BaseModel):
@@ -92,6 +117,7 @@ class ChatChoiceOut(BaseModel):
     message: MessageOut
     logprobs: ChatLogprobsOut | None
     finish_reason: FinishReasonOut
+    notes: list[str] | None = Field(None, description="What of the request is kept only in part, or the text lacks.")
 
 
 class ResponseOut(BaseModel):

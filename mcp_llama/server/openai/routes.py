@@ -59,7 +59,9 @@ class OpenAIRoutes:
 
         async def prepare() -> Choices:
             model = await wait_for_model(self._backend, body.model)
-            return Choices(body, model, ChatFormat(), await chat_choices(self._backend, model, body))
+            return Choices(
+                body, model, ChatFormat(calls=bool(body.tools)), await chat_choices(self._backend, model, body)
+            )
 
         return await self._answer(request, prepare, streams=bool(body.stream))
 

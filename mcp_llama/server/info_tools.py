@@ -1,0 +1,56 @@
+"""The tools that cost next to nothing: models and count_tokens."""
+
+from typing import Annotated
+
+from mcp.server.mcpserver.tools import Tool
+from mcp_types import CallToolResult
+
+from mcp_llama.api import ChatRequest
+from mcp_llama.backends.backend import Backend
+from mcp_llama.errors import RequestError
+from mcp_llama.server.arguments import MessagesAsAbove, Model
+from mcp_llama.server.results import ModelsOut, TokenCountOut, model_out, structured_result
+from mcp_llama.server.tool import make_tool
+
+
+class InfoTools:
+    """`models` and `count_tokens`."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def tools(self) -> list[Tool]:
+        """Both tools."""
+        return [
+            make_tool(self.models, "List the models and how far they are loaded."),
+            make_tool(
+                self.count_tokens,
+                "Count the tokens of a text, or of messages with their template, before spending them.",
+            ),
+        ]
+
+    async def models(self) -> Annotated[CallToolResult, ModelsOut]:
+        """The tool `models`."""
+        statuses = self._backend.models()
+        text = "\n".join(f"{status.name}: {model_out(status).state}" for status in statuses)
+        return structured_result(text, ModelsOut(models=[model_out(status) for status in statuses]))
+
+    async def count_tokens(
+        self,
+        text: str = "",
+        messages: MessagesAsAbove = [],  # noqa: B006
+        model: Model = "",
+    ) -> Annotated[CallToolResult, TokenCountOut]:
+        """The tool `count_tokens`.
+
+        Raises:
+            RequestError: neither or both of text and messages are given.
+        """
+        if bool(text) == bool(messages):
+            raise RequestError("Give either text or messages, and not both.")
+        chat = ChatRequest(messages=tuple(message.message() for message in messages), model=model or None)
+        tokens = await self._backend.count_tokens(text or chat, model or None)
+        card = self._backend.models()[0].card
+        assert card is not None, "counting waited for the model"
+        out = TokenCountOut(tokens=tokens, n_ctx=card.n_ctx)
+        return structured_result(f"{tokens} tokens; the context holds {card.n_ctx}.", out)
