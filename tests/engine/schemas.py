@@ -87,8 +87,7 @@ def _nested(inner: SearchStrategy[Any]) -> SearchStrategy[Any]:
 
 
 _LEAVES = _numbers("integer") | _numbers("number") | _STRINGS | st.sampled_from([{"type": "null"}, {"type": "boolean"}])
-_LEAVES |= _VALUES.map(lambda value: {"const": value})
-_PARTS = st.recursive(_LEAVES, _nested, max_leaves=6)
+_PARTS = st.recursive(_LEAVES | _VALUES.map(lambda value: {"const": value}), _nested, max_leaves=6)
 
 
 @st.composite
