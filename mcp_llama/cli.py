@@ -18,6 +18,7 @@ from mcp_llama.config import (
     DoctorSettings,
     GenerateSettings,
     ModelSettings,
+    ReasoningSettings,
     ServerSettings,
     ServeSettings,
     StdioSettings,
@@ -111,7 +112,8 @@ def _backend(settings: ModelSettings, file: ModelFile) -> LocalBackend:
     check_file(file.path, settings.model_options())
     load = partial(LlamaModel, file.path, settings.model_options())
     limits = settings.engine_limits() if isinstance(settings, ServerSettings) else None
-    return LocalBackend(file.name, load, limits, settings.chat_defaults())
+    chat = settings.chat_defaults() if isinstance(settings, ReasoningSettings) else None
+    return LocalBackend(file.name, load, limits, chat)
 
 
 def _serve(settings: ServeSettings) -> int:

@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -51,10 +52,6 @@ class ModelSettings(BaseSettings):
         "auto", description="flash attention; off is slower, but exact to the last bit alone and in a batch"
     )
     pooling: Pooling | None = Field(None, description="how embeddings are pooled; default: the model's own, or mean")
-    reasoning_marks: ReasoningMarksText | None = Field(
-        None, description="what stands before and behind reasoning, e.g. '<think> </think>'; default: by the template"
-    )
-    reasoning_budget: int | None = Field(None, ge=0, description="tokens a chat may reason; default: any number")
     log_level: LogLevel = Field("info", description="what is logged to stderr")
 
     def model_options(self) -> ModelOptions:
@@ -67,13 +64,8 @@ class ModelSettings(BaseSettings):
             n_gpu_layers=self.n_gpu_layers,
             flash_attn=self.flash_attn,
             pooling=self.pooling,
-            visible_tokens=tuple(sorted(MARKER_TOKENS | {*(self.reasoning_marks or "").split()})),
+            visible_tokens=tuple(sorted(MARKER_TOKENS)),
         )
-
-    def chat_defaults(self) -> ChatDefaults:
-        """The part that concerns chats."""
-        marks = None if self.reasoning_marks is None else ReasoningMarks(*self.reasoning_marks.split())
-        return ChatDefaults(marks=marks, reasoning_budget=self.reasoning_budget)
 
     @classmethod
     def settings_customise_sources(
@@ -88,7 +80,26 @@ class ModelSettings(BaseSettings):
         return init_settings, env_settings, _TomlSource(settings_cls)
 
 
-class ServerSettings(ModelSettings):
+class ReasoningSettings(ModelSettings):
+    """Options of every command whose model may reason."""
+
+    reasoning_marks: ReasoningMarksText | None = Field(
+        None, description="what stands before and behind reasoning, e.g. '<think> </think>'; default: by the template"
+    )
+    reasoning_budget: int | None = Field(None, ge=0, description="tokens a chat may reason; default: any number")
+
+    def model_options(self) -> ModelOptions:
+        """The part that concerns loading."""
+        options = super().model_options()
+        return replace(options, visible_tokens=(*options.visible_tokens, *(self.reasoning_marks or "").split()))
+
+    def chat_defaults(self) -> ChatDefaults:
+        """The part that concerns chats."""
+        marks = None if self.reasoning_marks is None else ReasoningMarks(*self.reasoning_marks.split())
+        return ChatDefaults(marks=marks, reasoning_budget=self.reasoning_budget)
+
+
+class ServerSettings(ReasoningSettings):
     """Options of both servers."""
 
     max_tokens: int = Field(512, ge=1, description="max_tokens of a call that gives none")
@@ -166,7 +177,7 @@ class GenerateSettings(TextSettings):
     prompt: str = Field(description="text to continue; - reads it from stdin", json_schema_extra=POSITIONAL)
 
 
-class ChatSettings(TextSettings):
+class ChatSettings(TextSettings, ReasoningSettings):
     """Chat on the terminal."""
 
     message: str = Field(

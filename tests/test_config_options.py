@@ -13,7 +13,15 @@ from fastapi import FastAPI
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.chat.marks import MARKER_TOKENS, ReasoningMarks
 from mcp_llama.chat.plan import ChatDefaults
-from mcp_llama.config import SETTINGS, ModelSettings, ServerSettings, ServeSettings, StdioSettings, load_settings
+from mcp_llama.config import (
+    SETTINGS,
+    ModelSettings,
+    ReasoningSettings,
+    ServerSettings,
+    ServeSettings,
+    StdioSettings,
+    load_settings,
+)
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.llama import ModelOptions
 from mcp_llama.server.mcp import LlamaServer
@@ -43,7 +51,7 @@ SERVER: dict[str, Any] = {
     "progress_style": "status",
     "progress_interval_ms": 150,
 }
-OPTIONS = ModelOptions(**MODEL, visible_tokens=tuple(sorted({*MARKER_TOKENS, "[r]", "[/r]"})))
+OPTIONS = ModelOptions(**MODEL, visible_tokens=(*sorted(MARKER_TOKENS), "[r]", "[/r]"))
 DEFAULTS = ChatDefaults(marks=ReasoningMarks("[r]", "[/r]"), reasoning_budget=44)
 DOOR: dict[str, Any] = {"host": "localhost", "port": 0, "allowed_hosts": ["a:*"], "allowed_origins": ["https://b"]}
 
@@ -65,8 +73,9 @@ def test_the_values_here_are_no_defaults() -> None:
 
 
 def test_every_option_of_loading_reaches_the_model() -> None:
-    assert own_options(ModelSettings) == {*MODEL, *CHAT}
-    settings = ModelSettings(**MODEL, **CHAT)
+    assert own_options(ModelSettings) == set(MODEL)
+    assert own_options(ReasoningSettings) == {*MODEL, *CHAT}
+    settings = ReasoningSettings(**MODEL, **CHAT)
     assert settings.model_options() == OPTIONS
     assert settings.chat_defaults() == DEFAULTS
 

@@ -111,7 +111,6 @@ def test_every_option_of_an_answer_reaches_the_request(backend: Backend) -> None
     assert asked.sampling == expected
     of_the_command = {"prompt", "max_tokens", "temperature", "top_p", "seed", "stop", "sampling", "log_level", "config"}
     of_loading = {"model", "n_ctx", "n_slots", "n_batch", "n_threads", "n_gpu_layers", "flash_attn", "pooling"}
-    of_loading |= {"reasoning_marks", "reasoning_budget"}
     assert set(GenerateSettings.model_fields) == of_the_command | of_loading
 
 

@@ -45,7 +45,7 @@ def _explain(problem: Problem) -> str:
     if problem["type"] == "none_required":
         return f"{where} is not supported by this server; leave it out."
     if problem["type"] == "contradiction":
-        return f"{problem['msg']}."
+        return f"{where}: {problem['msg']}." if where else f"{problem['msg']}."
     if not where:
         return f"The request is wrong: {problem['msg'][0].lower()}{problem['msg'][1:]}."
     return f"{where} is {shown(problem['input'])}: {problem['msg'][0].lower()}{problem['msg'][1:]}."

@@ -128,8 +128,8 @@ def limits(text: TextIn, max_tokens: int | None, default: int | None, stop: str 
 
 def choice_samplings(sampling: Mapping[str, object], n: int) -> list[dict[str, object]]:
     """The sampling options of each of `n` choices: a given seed counts up, so that they differ."""
-    seed = cast(int | None, sampling.get("seed"))
-    if seed is None:
+    seed = sampling.get("seed")
+    if n == 1 or not isinstance(seed, int):
         return [dict(sampling)] * n
     return [{**sampling, "seed": (seed + number) % (MAX_SEED + 1)} for number in range(n)]
 

@@ -193,7 +193,7 @@ async def test_a_short_text_is_tokenized_at_once_and_a_long_one_off_the_event_lo
     with anyio.fail_after(PATIENCE_S):
         await backend.count_tokens("short", None)
         await backend.count_tokens(LONG, None)
-        await backend.count_tokens(ask(LONG), None)
+        await backend.count_tokens(ChatRequest(messages=ask(LONG)), None)
     here = threading.get_ident()
     assert [thread == here for thread in model.threads] == [True, False, False]
 

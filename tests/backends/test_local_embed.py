@@ -7,7 +7,7 @@ import anyio
 import numpy as np
 import pytest
 
-from mcp_llama.api import EmbedRequest, GenerateRequest, Message
+from mcp_llama.api import ChatRequest, EmbedRequest, GenerateRequest, Message
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.engine.model import Vectors
 from mcp_llama.errors import ContextLengthError, RequestError, UnknownModelError

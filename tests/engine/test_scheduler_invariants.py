@@ -106,7 +106,7 @@ class SchedulerMachine(RuleBasedStateMachine):
                 if len(oldest.tokens) > before:
                     break
                 self.admit()
-                self.complete_a_batch(ord("a"))
+                self.complete_a_batch(b"a")
             assert len(oldest.tokens) > before
             self.take_out(oldest)
         assert not any(slot.sequence for slot in self.scheduler.cache.slots)
@@ -121,7 +121,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         return any(common_prefix(s.tokens, waiting.tokens) > s.num_computed_tokens for s in ready)
 
     def check(self, batch: Batch) -> None:
-        """A batch is full or has all that is ready: those that caught up, then forced tokens, then prompts, each by age."""
+        """A batch is full or has all that is ready: who caught up, then forced tokens, then prompts, each by age."""
         ready = [s for s in self.scheduler.running if s.paused_since is None]
         first = [s for s in ready if s.num_pending_tokens == 1]
         behind = [s for s in ready if s.num_pending_tokens > 1]
