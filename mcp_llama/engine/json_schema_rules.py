@@ -6,7 +6,7 @@ Each rule was found by looking for texts that llguidance allows and the schema d
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
 from mcp_llama.engine.json_pointer import from_fragment
 from mcp_llama.engine.json_schema_keywords import is_list, is_mapping, is_number
@@ -15,7 +15,8 @@ from mcp_llama.engine.pattern import fault_of_pattern
 LARGEST_INTEGER = 2**53 - 1
 _LARGEST_FACTOR = 50_000
 _MOST_FACTORS = 100_000
-_SMALLEST_STEP = 1e-15
+_EXACT_DIGITS = 15
+_STEP = Decimal("1e-15")
 _LONGEST_CONSTANT = 10_000
 _LONGEST_MATCH = 1_000
 _MOST_PATTERNS = 20
@@ -41,36 +42,36 @@ def modernised(schema: Mapping[str, object]) -> Modern:
     return Modern({renamed.get(keyword, keyword): value for keyword, value in old.items()}, tuple(old))
 
 
-def _stepped(bound: float, towards: float) -> float:
-    """The next number: its text, read as a double, is certainly beyond `bound`."""
-    if abs(bound) < _SMALLEST_STEP:
-        return bound + math.copysign(_SMALLEST_STEP, towards)
-    return math.nextafter(bound, towards)
+def _inward(bound: float, rounding: str, strict: bool) -> float:
+    """`bound` in digits that llguidance reads exactly, rounded into the range; not itself if `strict`."""
+    clamped = max(-LARGEST_INTEGER, min(bound, LARGEST_INTEGER))
+    if clamped == int(clamped) and not strict:
+        return int(clamped)
+    context = Context(prec=_EXACT_DIGITS, rounding=rounding)
+    number = context.create_decimal(repr(clamped))
+    if strict and number == Decimal(repr(clamped)):
+        number = number.next_plus(context) if rounding == ROUND_CEILING else number.next_minus(context)
+    return float(number.quantize(_STEP, rounding) if abs(number) < 1 else number)
 
 
-def _clamped(bound: float) -> float:
-    return max(-LARGEST_INTEGER, min(bound, LARGEST_INTEGER))
-
-
-def _bound(schema: Mapping[str, object], plain: str, exclusive: str, towards: float) -> float | None:
-    limits: list[float] = []
+def _bound(schema: Mapping[str, object], plain: str, exclusive: str, rounding: str) -> float | None:
     inclusive, strict = schema.get(plain), schema.get(exclusive)
+    limits: list[float] = []
     if is_number(inclusive):
-        limits.append(_stepped(_clamped(inclusive), towards) if strict is True else _clamped(inclusive))
+        limits.append(_inward(inclusive, rounding, strict is True))
     if is_number(strict):
-        limits.append(_stepped(_clamped(strict), towards))
-    if not limits:
-        return None
-    return max(limits) if towards > 0 else min(limits)
+        limits.append(_inward(strict, rounding, True))
+    tightest = max if rounding == ROUND_CEILING else min
+    return tightest(limits, default=None)
 
 
 def bounds(schema: Mapping[str, object]) -> dict[str, float]:
     """The inclusive `minimum` and `maximum` that say what the up to four bounds of `schema` say.
 
-    llguidance ignores some exclusive bounds and rounds those beyond the integers of a double.
+    llguidance ignores some exclusive bounds, and misreads numbers of many digits by a unit in the last place.
     """
-    low = _bound(schema, "minimum", "exclusiveMinimum", math.inf)
-    high = _bound(schema, "maximum", "exclusiveMaximum", -math.inf)
+    low = _bound(schema, "minimum", "exclusiveMinimum", ROUND_CEILING)
+    high = _bound(schema, "maximum", "exclusiveMaximum", ROUND_FLOOR)
     return {name: value for name, value in (("minimum", low), ("maximum", high)) if value is not None}
 
 
@@ -127,11 +128,19 @@ def _scalars(value: object) -> Iterator[object]:
         yield value
 
 
+def _is_short(number: float) -> bool:
+    written = Decimal(repr(number)).normalize()
+    exponent = written.as_tuple().exponent
+    return len(written.as_tuple().digits) <= _EXACT_DIGITS and isinstance(exponent, int) and exponent >= -_EXACT_DIGITS
+
+
 def unwritable(value: object) -> str | None:
     """Why a constant cannot be written exactly."""
     for scalar in _scalars(value):
         if is_number(scalar) and abs(scalar) > LARGEST_INTEGER:
             return f"numbers beyond {LARGEST_INTEGER:,} are not exact"
+        if isinstance(scalar, float) and not _is_short(scalar):
+            return f"numbers of more than {_EXACT_DIGITS} digits or decimals are not exact"
         if isinstance(scalar, str) and len(scalar) > _LONGEST_CONSTANT:
             return f"a string must not have more than {_LONGEST_CONSTANT:,} characters"
         if isinstance(scalar, str) and any((c < " " and c not in _ESCAPABLE) or c == "\x7f" for c in scalar):

@@ -32,6 +32,17 @@ def chain(count: int) -> Json:
     return {"$ref": "#/$defs/d0", "$defs": {**links, f"d{count}": {"type": "null"}}}
 
 
+def braid(count: int) -> Json:
+    links = {
+        f"d{n}": {
+            "type": ["array", "null"],
+            "allOf": [{"anyOf": [{"items": {"$ref": f"#/$defs/d{n + 1}"}}, {"minItems": 2}]}],
+        }
+        for n in range(count)
+    }
+    return {"$ref": "#/$defs/d0", "$defs": {**links, f"d{count}": {"type": "null"}}}
+
+
 def pairs(count: int) -> Json:
     return {"allOf": [{"anyOf": [keys(0, required=[f"x{n}"]), keys(0, required=[f"y{n}"])]} for n in range(count)]}
 
@@ -40,7 +51,7 @@ REFUSED: dict[str, Json] = {
     "deep": deep(100),
     "a long chain of references": chain(600),
     "a long text": {"description": "x" * 250_001},
-    "many parts": {"anyOf": [{}] * 10_001},
+    "many parts": {"prefixItems": [{}] * 10_001},
     "many keys of one object": {"const": {f"{n}": n for n in range(2_001)}},
     "many names": {"allOf": [{"required": [f"{part}_{n}" for n in range(2_000)]} for part in range(3)]},
     "a long name": {"properties": {"x" * 4_097: {}}},
@@ -72,7 +83,8 @@ ENFORCED: dict[str, Json] = {
     "patterns of keys": {"patternProperties": {f"^a{n}_": {} for n in range(20)}},
     "a long constant": {"const": "a" * 10_000},
     "deep": deep(80),
-    "a chain of references": chain(150),
+    "a chain of references": chain(240),
+    "a braid of references": braid(120),
     "required keys": {"type": "object", "required": [f"p{n}" for n in range(2_000)]},
 }
 
