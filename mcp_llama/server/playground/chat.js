@@ -86,6 +86,7 @@ function answerChat(reply, takeBack) {
     status: reply.status,
     scroller: chat,
     append: (text) => reply.append(text),
+    reason: (text) => reply.reason(text),
     takeBack,
   });
 }

@@ -33,11 +33,11 @@ export class Meter {
       if (value !== undefined) Object.assign(this.#known, { [key]: value });
     }
     // A token of half a character has no text yet.
-    if (piece.text || piece.tokens) {
+    if (piece.text || piece.reasoning || piece.tokens) {
       this.#lastAt = performance.now();
       this.#firstAt ||= this.#lastAt;
     }
-    this.hasText ||= Boolean(piece.text);
+    this.hasText ||= Boolean(piece.text || piece.reasoning);
     this.tokens = piece.usage?.completion ?? piece.tokens ?? this.tokens;
   }
 

@@ -8,6 +8,7 @@
  * @typedef {object} Piece
  * @property {Progress} [progress]
  * @property {string} [text]
+ * @property {string} [reasoning]
  * @property {number} [tokens]
  * @property {string} [finish]
  * @property {string | null} [stop]
@@ -25,6 +26,7 @@ export function chatPiece({ choices, prompt_progress, usage, timings }) {
   return {
     progress: prompt_progress ?? undefined,
     text: choice?.delta?.content || undefined,
+    reasoning: choice?.delta?.reasoning_content || undefined,
     tokens: timings?.predicted_n,
     finish: choice?.finish_reason ?? undefined,
     rate: timings?.predicted_per_second,

@@ -19,6 +19,7 @@ import { counted } from "./words.js";
  * @property {HTMLElement} status
  * @property {HTMLElement} scroller
  * @property {(text: string) => void} append
+ * @property {(text: string) => void} [reason]
  * @property {() => void} takeBack
  */
 
@@ -66,6 +67,7 @@ class Run {
   #abort = new AbortController();
   #frame = 0;
   #pending = "";
+  #pendingReasoning = "";
   #isStopped = false;
   #request;
   #target;
@@ -109,6 +111,7 @@ class Run {
       for await (const piece of answer(this.#request, this.#abort.signal, () => (this.#meter.isAccepted = true))) {
         this.#meter.take(piece);
         this.#pending += piece.text ?? "";
+        this.#pendingReasoning += piece.reasoning ?? "";
         this.#schedule();
       }
     } catch (error) {
@@ -137,8 +140,9 @@ class Run {
 
   #draw() {
     this.#frame = 0;
+    if (this.#pendingReasoning) this.#target.reason?.(this.#pendingReasoning);
     if (this.#pending) this.#target.append(this.#pending);
-    this.#pending = "";
+    this.#pending = this.#pendingReasoning = "";
     this.#drawStatus(this.#target.status);
   }
 

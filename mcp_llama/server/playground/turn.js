@@ -33,6 +33,13 @@ export class Turn {
   }
 
   /** @param {string} text */
+  reason(text) {
+    const reasoning = within(this.element, ".reasoning");
+    reasoning.hidden = false;
+    within(reasoning, "div").append(text);
+  }
+
+  /** @param {string} text */
   append(text) {
     this.#words.appendData(text);
   }
