@@ -1,7 +1,10 @@
 """JSON pointers (RFC 6901), the names of the parts of a JSON document."""
 
+import re
 from typing import cast
 from urllib.parse import quote, unquote
+
+_INDEX = re.compile("[0-9]{1,9}")
 
 
 def child(pointer: str, *steps: str | int) -> str:
@@ -19,8 +22,9 @@ def find(document: object, pointer: str) -> object:
     for step in parts(pointer):
         if isinstance(document, dict):
             document = cast("dict[str, object]", document).get(step)
-        elif isinstance(document, list) and step.isdecimal():
-            document = dict(enumerate(cast("list[object]", document))).get(int(step))
+        elif isinstance(document, list) and _INDEX.fullmatch(step):
+            items = cast("list[object]", document)
+            document = items[int(step)] if int(step) < len(items) else None
         else:
             return None
     return document

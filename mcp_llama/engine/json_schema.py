@@ -35,8 +35,12 @@ def prepare(schema: object, subject: str, *, lenient: bool = False) -> Prepared:
     """
     walk = Walk(checked(schema, subject), subject, lenient)
     root = walk.prepared()
-    check_work(root, subject)
-    if not ends(root):
+    try:
+        check_work(root, subject)
+        finite = ends(root)
+    except RecursionError:
+        raise ConstraintError(subject, "its references nest it too deep", "") from None
+    if not finite:
         raise ConstraintError(subject, "no value satisfies it: each would have to go on for ever", "")
     settings = {**_SETTINGS, "coerce_one_of": True} if lenient else _SETTINGS
     return Prepared({"x-guidance": dict(settings), **root}, tuple(walk.relaxed))

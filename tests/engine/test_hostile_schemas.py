@@ -32,6 +32,19 @@ def chain(count: int) -> Json:
     return {"$ref": "#/$defs/d0", "$defs": {**links, f"d{count}": {"type": "null"}}}
 
 
+def bare(count: int) -> Json:
+    links: Json = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(count)}
+    return {"$ref": "#/$defs/d0", "$defs": {**links, f"d{count}": {"type": "null"}}}
+
+
+def required_chain(count: int) -> Json:
+    links = {
+        f"d{n}": {"type": "object", "required": ["a"], "properties": {"a": {"$ref": f"#/$defs/d{n + 1}"}}}
+        for n in range(count)
+    }
+    return {"$ref": "#/$defs/d0", "$defs": {**links, f"d{count}": {"type": "null"}}}
+
+
 def braid(count: int) -> Json:
     links = {
         f"d{n}": {
@@ -50,6 +63,8 @@ def pairs(count: int) -> Json:
 REFUSED: dict[str, Json] = {
     "deep": deep(100),
     "a long chain of references": chain(600),
+    "a chain of bare references": bare(498),
+    "a chain of required keys": required_chain(240),
     "a long text": {"description": "x" * 250_001},
     "many parts": {"prefixItems": [{}] * 10_001},
     "many keys of one object": {"const": {f"{n}": n for n in range(2_001)}},
@@ -84,6 +99,7 @@ ENFORCED: dict[str, Json] = {
     "a long constant": {"const": "a" * 10_000},
     "deep": deep(80),
     "a chain of references": chain(240),
+    "a chain of many bare references": bare(200),
     "a braid of references": braid(120),
     "required keys": {"type": "object", "required": [f"p{n}" for n in range(2_000)]},
 }

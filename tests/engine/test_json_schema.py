@@ -39,6 +39,7 @@ UNSUPPORTED: list[tuple[str, object]] = [
     ("contains", {"type": "null"}),
     ("uniqueItems", True),
     ("propertyNames", {"pattern": "^a"}),
+    ("propertyNames", {"type": "integer"}),
     ("dependentRequired", {"a": ["b"]}),
     ("dependentSchemas", {"a": {}}),
     ("dependencies", {"a": ["b"]}),
@@ -230,6 +231,7 @@ def test_a_schema_whose_values_never_end_is_refused(schema: Json) -> None:
     ("schema", "reason"),
     [
         ({"allOf": [{"multipleOf": 49_999}, {"multipleOf": 3}]}, "together"),
+        ({"allOf": [{"multipleOf": 0.001}, {"multipleOf": 1000}]}, "together"),
         ({"multipleOf": 49_999, "anyOf": [{"multipleOf": 3}]}, "together"),
         ({"properties": {f"{n}": {"type": "integer", "multipleOf": 49_000 + n} for n in range(3)}}, "together"),
         ({"patternProperties": {"^a": {"multipleOf": 49_999}}, "properties": {"ab": {"multipleOf": 3}}}, "together"),
@@ -251,6 +253,7 @@ def test_counts_of_optional_keys_are_refused_unless_llguidance_can_count_them(ke
     names: Json = {"properties": {"a": {}, "b": {}}, "additionalProperties": False}
     assert enforced({**names, keyword: 1}) == {**names, keyword: 1}
     assert refusal({"properties": {"a": {}}, keyword: 1}).keyword == keyword
+    assert refusal({**names, "required": ["a"], keyword: 3}).keyword == keyword
 
 
 @pytest.mark.parametrize(
