@@ -8,6 +8,7 @@ import anyio.to_thread
 from prometheus_client import CollectorRegistry
 
 from mcp_llama.api import ChatRequest, EmbedRequest, GenerateRequest, Limits, ModelStatus
+from mcp_llama.backends.grammar_thread import GrammarThread
 from mcp_llama.backends.prompts import chat_tokens, check_tokens, prompt_tokens, reasoning_rule, tokenize
 from mcp_llama.chat.answer import FormatReader
 from mcp_llama.chat.plan import ChatDefaults, plan_chat, render_chat
@@ -33,8 +34,7 @@ class LocalBackend:
     ) -> None:
         self._loader = ModelLoader(name, load, limits or EngineLimits())
         self._chat = chat or ChatDefaults()
-        # One at a time: a grammar that takes long must not take the threads of all others.
-        self._compiling = anyio.CapacityLimiter(1)
+        self._grammar_thread = GrammarThread()
 
     @property
     def metrics(self) -> CollectorRegistry:
@@ -59,7 +59,7 @@ class LocalBackend:
         grammar = whole_text(format_part(form))
         constraint = await self._compiled(loaded, grammar)
         token_request = _token_request(loaded, tokens, request, constraint=constraint)
-        return loaded.engine.generate(token_request, FormatReader(form, grammar.relaxed))
+        return loaded.engine.generate(token_request, FormatReader(form, (*grammar.relaxed, *constraint.warnings)))
 
     async def chat(self, request: ChatRequest) -> Generation:
         """The same for a chat; see `Backend.chat`."""
@@ -69,7 +69,7 @@ class LocalBackend:
         constraint = None if plan.grammar is None else await self._compiled(loaded, plan.grammar, plan.begun)
         reasoning = await reasoning_rule(loaded, plan)
         token_request = _token_request(loaded, tokens, request, constraint=constraint, reasoning=reasoning)
-        return loaded.engine.generate(token_request, plan.reader())
+        return loaded.engine.generate(token_request, plan.reader(() if constraint is None else constraint.warnings))
 
     async def embed(self, request: EmbedRequest) -> Embedding:
         """A handle for vectors; see `Backend.embed`."""
@@ -112,12 +112,12 @@ class LocalBackend:
 
     async def close(self) -> None:
         """Stop, and free the model."""
+        self._grammar_thread.close()
         await anyio.to_thread.run_sync(self._loader.close)
 
     async def _compiled(self, loaded: LoadedModel, grammar: Grammar, begun: str = "") -> Constraint:
         """The constraint after the text that is there already."""
-        work = partial(_compile, loaded, grammar, begun)
-        return await anyio.to_thread.run_sync(work, limiter=self._compiling, abandon_on_cancel=True)
+        return await self._grammar_thread.run(partial(_compile, loaded, grammar, begun))
 
     async def _loaded(self, model: str | None) -> LoadedModel:
         if model is not None and model != self._loader.name:
