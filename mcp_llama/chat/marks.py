@@ -3,6 +3,10 @@
 import re
 from dataclasses import dataclass
 
+SPACE = r"[ \t\r\n]*"
+"""A regular expression for what may stand before reasoning and calls: what JSON takes for white space."""
+LOOSE_SPACE = r"[ \t\r\n]{0,4}"
+
 
 @dataclass(frozen=True, slots=True)
 class ReasoningMarks:
@@ -17,7 +21,7 @@ class CallSyntax:
     """How a model writes tool calls: head, name, middle, arguments, tail, for each further call a separator; the end.
 
     `head` begins with `trigger`, which decides that calls follow. `anywhere` tells whether that may come after text;
-    if not, it is the whole head, with any space within it, and only at the beginning of an answer. `lead` is a token
+    if not, it is the whole head, with some space within it, and only at the beginning of an answer. `lead` is a token
     that the model may put before it.
     """
 
@@ -32,11 +36,16 @@ class CallSyntax:
     lead: str = ""
 
     @property
+    def loose_heads(self) -> tuple[tuple[str, ...], ...]:
+        """The JSON tokens of the head, without and with the lead."""
+        tokens = tuple(json_tokens(self.head))
+        return (tokens, (self.lead, *tokens)) if self.lead else (tokens,)
+
+    @property
     def loose_head(self) -> str:
-        """A regular expression for the head as a model may write it of itself: with any white space in it."""
-        space = r"[ \t\r\n]{0,4}"
-        tokens = space.join(map(literal_pattern, json_tokens(self.head)))
-        return space + (f"({literal_pattern(self.lead)})?{space}" if self.lead else "") + tokens
+        """A regular expression for the head as a model may write it of itself: with some white space in it."""
+        heads = (LOOSE_SPACE.join(map(literal_pattern, tokens)) for tokens in self.loose_heads)
+        return f"{SPACE}({'|'.join(heads)})"
 
 
 HERMES = CallSyntax(

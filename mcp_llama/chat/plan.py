@@ -1,23 +1,21 @@
 """Plan: what a chat request becomes for one model: a prompt, a grammar, and a reader of the answer."""
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mcp_llama.api import ChatRequest, Message, NamedTool, OutputFormat, Tool
+from mcp_llama.api import ChatRequest, Message, OutputFormat, Tool
 from mcp_llama.chat.answer import AnswerReader
+from mcp_llama.chat.call_start import CallStart
 from mcp_llama.chat.marks import GENERIC, CallSyntax, ReasoningMarks, call_syntax, reasoning_marks
 from mcp_llama.chat.parser import AnswerParser
 from mcp_llama.chat.polyfill import describe_tools, plain_calls, single_calls
 from mcp_llama.chat.template import ChatTemplate
+from mcp_llama.chat.tool_choice import call_start, callable_tools, must_call, offered_tools
 from mcp_llama.chat.turn_grammar import TurnRules, turn_grammar
 from mcp_llama.engine.grammar import Grammar, format_part
-from mcp_llama.errors import RequestError, UnknownNameError, shown
-
-_TOOL_NAME = re.compile(r"[a-zA-Z0-9_.:/-]{1,128}")
-_MAX_TOOLS = 128
+from mcp_llama.errors import RequestError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +31,7 @@ class Plan:
     """How to run a chat request.
 
     `prompt` ends with `begun`, the text of the answer that the caller has already. `reasons`: the prompt opens the
-    reasoning; `may_reason`: the answer may open it. `syntax` None means that no tools may be called.
+    reasoning; `may_reason`: the answer may open it. `start` None means that no tools may be called.
     """
 
     prompt: str
@@ -43,17 +41,22 @@ class Plan:
     reasons: bool
     may_reason: bool
     reasoning_budget: int | None
-    syntax: CallSyntax | None
+    start: CallStart | None
     split_reasoning: bool
     form: OutputFormat | None
 
-    def reader(self) -> AnswerReader | None:
-        """A reader of the answer, None where its text is just what the model writes."""
-        marks = self.marks if self.split_reasoning and (self.reasons or self.may_reason) else None
-        if marks is None and self.syntax is None and self.form is None:
+    def reader(self, warnings: tuple[str, ...] = ()) -> AnswerReader | None:
+        """A reader of the answer, None where its text is just what the model writes.
+
+        `warnings` tell what the compiled grammar does not enforce.
+        """
+        marks = self.marks if self.reasons or self.may_reason else None
+        if self.start is None and self.form is None and (marks is None or not self.split_reasoning):
             return None
-        parser = AnswerParser(marks, self.syntax, reasons=self.reasons, begun=bool(self.begun))
-        return AnswerReader(parser, self.form, () if self.grammar is None else self.grammar.relaxed, self.begun)
+        split = self.split_reasoning
+        parser = AnswerParser(marks, self.start, reasons=self.reasons, begun=self.begun, verbatim=not split)
+        notes = warnings if self.grammar is None else (*self.grammar.relaxed, *warnings)
+        return AnswerReader(parser, self.form, notes, self.begun, split=split)
 
 
 def plan_chat(request: ChatRequest, template: ChatTemplate, defaults: ChatDefaults) -> Plan:
@@ -63,19 +66,19 @@ def plan_chat(request: ChatRequest, template: ChatTemplate, defaults: ChatDefaul
         RequestError: the messages, tools or options do not fit together, or the template refuses them.
         ConstraintError: a schema cannot be enforced.
     """
-    tools = _offered(request)
+    tools = offered_tools(request)
     marks = defaults.marks or reasoning_marks(template.source)
     budget = _budget(request, defaults)
     asked, last = _split_trailing(request.messages)
     prompt, syntax = _render(replace(request, messages=asked), tools, template)
     prompt, reasoning = _begin(prompt, last, marks, budget)
     begun = "" if last is None else last.content
-    callable_tools = _callable(request, tools)
+    called = callable_tools(request, tools)
     grammar = turn_grammar(
         TurnRules(
             syntax=syntax,
-            tools=callable_tools,
-            must_call=request.tool_choice not in ("auto", "none"),
+            tools=called,
+            must_call=must_call(request),
             parallel=syntax.parallel if request.parallel_tool_calls is None else request.parallel_tool_calls,
             content=None if request.format is None else format_part(request.format),
             marks=marks,
@@ -91,7 +94,7 @@ def plan_chat(request: ChatRequest, template: ChatTemplate, defaults: ChatDefaul
         reasons=reasoning == "open",
         may_reason=reasoning == "possible",
         reasoning_budget=budget,
-        syntax=syntax if callable_tools else None,
+        start=call_start(request, syntax, called),
         split_reasoning=request.split_reasoning,
         form=request.format,
     )
@@ -100,7 +103,7 @@ def plan_chat(request: ChatRequest, template: ChatTemplate, defaults: ChatDefaul
 def render_chat(request: ChatRequest, template: ChatTemplate, defaults: ChatDefaults) -> str:
     """The prompt alone; raises as `plan_chat` does, but does not look at schemas."""
     asked, last = _split_trailing(request.messages)
-    prompt, _ = _render(replace(request, messages=asked), _offered(request), template)
+    prompt, _ = _render(replace(request, messages=asked), offered_tools(request), template)
     marks = defaults.marks or reasoning_marks(template.source)
     return _begin(prompt, last, marks, _budget(request, defaults))[0]
 
@@ -125,29 +128,6 @@ def _options(request: ChatRequest, template: ChatTemplate) -> Mapping[str, objec
     return {"reasoning_effort": effort, **options}
 
 
-def _offered(request: ChatRequest) -> Sequence[Tool]:
-    """The tools that the model is told of."""
-    names = [tool.name for tool in request.tools]
-    for name in names:
-        if not _TOOL_NAME.fullmatch(name):
-            raise RequestError(f"Tool name {shown(name)} is not allowed. Take 1 to 128 letters, digits, _ - . : or /.")
-        if names.count(name) > 1:
-            raise RequestError(f"Two tools are called {name!r}. Give each one a name of its own.")
-    if len(names) > _MAX_TOOLS:
-        raise RequestError(f"There are {len(names)} tools, but at most {_MAX_TOOLS} may be given.")
-    if isinstance(request.tool_choice, NamedTool) and request.tool_choice.name not in names:
-        raise UnknownNameError("tool in tool_choice", request.tool_choice.name, names)
-    if request.tool_choice == "required" and not names:
-        raise RequestError("tool_choice is required, but there are no tools. Give some.")
-    return () if request.tool_choice == "none" else request.tools
-
-
-def _callable(request: ChatRequest, tools: Sequence[Tool]) -> Sequence[Tool]:
-    if isinstance(request.tool_choice, NamedTool):
-        return [tool for tool in tools if tool.name == request.tool_choice.name]
-    return tools
-
-
 def _split_trailing(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], Message | None]:
     """The messages to answer, and the answer that is to be continued, if one is."""
     if not messages:
@@ -169,8 +149,7 @@ def _render(request: ChatRequest, tools: Sequence[Tool], template: ChatTemplate)
         # Some templates take only schemas of a simple kind; described in words, any will do.
         with suppress(RequestError):
             return template.render(_native(request.messages, template), tools, options), syntax
-    must_call = request.tool_choice not in ("auto", "none")
-    described = describe_tools(request.messages, tools, must_call=must_call, system=template.traits.system)
+    described = describe_tools(request.messages, tools, must_call=must_call(request), system=template.traits.system)
     return template.render(plain_calls(described, calls=False, results=False), (), options), GENERIC
 
 

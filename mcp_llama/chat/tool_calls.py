@@ -51,7 +51,7 @@ class ToolCallParser:
     @property
     def is_done(self) -> bool:
         """Whether the last call is complete, with nothing begun behind it."""
-        return self.complete == self.count > 0
+        return self.complete == self.count > 0 and not self._next and self._expected is not _Expect.NAME
 
     def push(self, text: str) -> tuple[ToolCallDelta, ...]:
         """The pieces of calls in the next text."""
@@ -113,7 +113,7 @@ class ToolCallParser:
         for index, char in enumerate(text):
             self._next += "" if char.isspace() else char
             if not self._separator.startswith(self._next) or not self._separator:
-                self._expected = _Expect.NOTHING
+                self._next, self._expected = "", _Expect.NOTHING
                 return ""
             if self._next == self._separator:
                 self._next, self._expected = "", _Expect.NAME

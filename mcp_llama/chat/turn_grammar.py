@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcp_llama.api import Tool
-from mcp_llama.chat.marks import CallSyntax, ReasoningMarks, json_tokens, literal_pattern
+from mcp_llama.chat.marks import LOOSE_SPACE, SPACE, CallSyntax, ReasoningMarks, json_tokens, literal_pattern
 from mcp_llama.engine.grammar import Grammar, Part, schema_part
+from mcp_llama.errors import ConstraintError
 
 _MAX_CALLS = 32
 """Tool calls in one answer: a small model may go on for ever."""
@@ -47,7 +48,12 @@ def turn_grammar(rules: TurnRules) -> Grammar | None:
 
 def _arguments(tool: Tool) -> Part:
     subject = f"The schema of tool {tool.name!r}"
-    return schema_part(dict(tool.parameters) or _NO_PARAMETERS, subject, lenient=not tool.strict)
+    kind = tool.parameters.get("type", "object")
+    if kind != "object" and not (isinstance(kind, list) and "object" in kind):
+        raise ConstraintError(subject, "arguments are an object, but the type is another", "", "type")
+    # What a schema says of properties alone is true of a number, too.
+    schema = {**tool.parameters, "type": "object"} if tool.parameters else _NO_PARAMETERS
+    return schema_part(schema, subject, lenient=not tool.strict)
 
 
 def _reasoning(rules: TurnRules) -> str:
@@ -59,7 +65,7 @@ def _reasoning(rules: TurnRules) -> str:
 def _reasoning_rules(rules: TurnRules) -> list[str]:
     if not _reasoning(rules) or rules.marks is None:
         return []
-    lines = [f"reasoning[lazy]: /(?s:.*){_pattern(rules.marks.end)}/", r"GAP: /[ \t\r\n]{0,4}/"]
+    lines = [f"reasoning[lazy]: /(?s:.*){_pattern(rules.marks.end)}/", f"GAP: /{LOOSE_SPACE}/"]
     return lines if rules.reasons else [*lines, f"OPEN: /{_opening(rules.marks)}/"]
 
 
@@ -103,7 +109,7 @@ def _free_rules(rules: TurnRules, syntax: CallSyntax) -> list[str]:
 
 
 def _opening(marks: ReasoningMarks) -> str:
-    return rf"[ \t\r\n]*{_pattern(marks.start)}"
+    return f"{SPACE}{_pattern(marks.start)}"
 
 
 def _pattern(literal: str) -> str:
