@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
 from mcp_llama.errors import RequestError
 from mcp_llama.server.chat_wire import MessageIn, ToolChoiceIn, Tools
@@ -15,6 +23,18 @@ _SAMPLING = (
 _MAX_CHOICES = 16
 _OBJECT = {"type": "object"}
 
+
+def _text(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _schema(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return validate(value)
+    except ValidationError as error:
+        raise PydanticCustomError("json_schema", "it must be a JSON schema") from error
+
+
 MaxTokens = Annotated[int | None, Field(ge=1), WithJsonSchema({"type": "integer"})]
 MaxTimeS = Annotated[float, Field(gt=0, le=86_400, description="End after this time with the text so far.")]
 Number = Annotated[float | None, WithJsonSchema({"type": "number"})]
@@ -24,10 +44,13 @@ Model = Annotated[str, Field(description="Default: the loaded model.")]
 Sampling = Annotated[dict[str, Any], WithJsonSchema({**_OBJECT, "description": _SAMPLING})]
 SamplingAsAbove = Annotated[dict[str, Any], WithJsonSchema({**_OBJECT, "description": "As in generate."})]
 JsonSchema = Annotated[
-    dict[str, Any] | bool | None, WithJsonSchema({**_OBJECT, "description": "Forces JSON that fits it."})
+    dict[str, Any] | bool | None,
+    WrapValidator(_schema),
+    WithJsonSchema({**_OBJECT, "description": "Forces JSON that fits it."}),
 ]
-Regex = Annotated[str | None, WithJsonSchema({"type": "string"})]
-Grammar = Annotated[str | None, WithJsonSchema({"type": "string", "description": "GBNF or Lark."})]
+# Of type str alone: of all else the SDK reads JSON text, and `[0]` or `null` would be no text any more.
+Regex = Annotated[str, BeforeValidator(_text)]
+Grammar = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string", "description": "GBNF or Lark."})]
 Logprobs = Annotated[
     int | None,
     Field(ge=0, le=20),
@@ -60,9 +83,7 @@ ToolList = Annotated[
 ]
 Choice = Annotated[ToolChoiceIn, WithJsonSchema({"description": "auto, none, required or {name}."})]
 Flag = Annotated[bool | None, WithJsonSchema({"type": "boolean"})]
-ReasoningBudget = Annotated[
-    int | None, Field(ge=0), WithJsonSchema({"type": "integer", "description": "In tokens."})
-]
+ReasoningBudget = Annotated[int | None, Field(ge=0), WithJsonSchema({"type": "integer", "description": "In tokens."})]
 TemplateOptions = Annotated[dict[str, Any], WithJsonSchema({**_OBJECT, "description": "E.g. enable_thinking."})]
 
 

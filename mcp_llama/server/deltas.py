@@ -25,6 +25,10 @@ class DeltaBuffer:
     def __init__(self) -> None:
         self._new: Json = {}
 
+    def __bool__(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._new)
+
     def add(self, delta: Json) -> None:
         """Put a later one behind."""
         for key, value in delta.items():

@@ -73,10 +73,10 @@ class Progress:
         self._completion[choice] = delta.completion_tokens
         self._phase = "decode" if any(self._completion) else "prefill"
         self._text += delta.text if choice == 0 else ""
-        new = delta_json(delta)
-        self._new[choice].add(new)
+        self._new[choice].add(delta_json(delta))
         if delta.finish is not None:
-            if new or self._text:
+            # An empty delta may end a choice whose last news still wait here.
+            if any(self._new):
                 await self._send()
         elif not self._interval or time.monotonic() - self._sent_at >= self._interval:
             await self._send()

@@ -13,6 +13,7 @@ from mcp_types import CallToolResult
 from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Result
 from mcp_llama.backends.backend import Backend
 from mcp_llama.engine.generation import Generation
+from mcp_llama.errors import RequestError
 from mcp_llama.server.arguments import (
     Choice,
     Flag,
@@ -77,8 +78,8 @@ class TextTools:
             stop: Stop = [],  # noqa: B006 - pydantic copies it
             max_time_s: MaxTimeS = default_time,
             json_schema: JsonSchema = None,
-            regex: Regex = None,
-            grammar: Grammar = None,
+            regex: Regex = "",
+            grammar: Grammar = "",
             logprobs: Logprobs = None,
             n: N = 1,
             sampling: Sampling = {},  # noqa: B006
@@ -90,7 +91,7 @@ class TextTools:
                 limits=self._limits_of(max_tokens, max_time_s, stop),
                 sampling=merged(sampling, temperature=temperature, top_p=top_p, seed=seed),
                 top_logprobs=logprobs,
-                format=named_format(json_schema, regex, grammar),
+                format=named_format(json_schema, regex or None, grammar or None),
             )
             return await self._run(context, request, n, self._backend.generate)
 
@@ -116,8 +117,8 @@ class TextTools:
             tool_choice: Choice = "auto",
             parallel_tool_calls: Flag = None,
             json_schema: JsonSchema = None,
-            regex: Regex = None,
-            grammar: Grammar = None,
+            regex: Regex = "",
+            grammar: Grammar = "",
             reasoning_budget: ReasoningBudget = None,
             chat_template_kwargs: TemplateOptions = {},  # noqa: B006
             logprobs: Logprobs = None,
@@ -131,7 +132,7 @@ class TextTools:
                 limits=self._limits_of(max_tokens, max_time_s, stop),
                 sampling=merged(sampling, temperature=temperature, top_p=top_p, seed=seed),
                 top_logprobs=logprobs,
-                format=named_format(json_schema, regex, grammar),
+                format=named_format(json_schema, regex or None, grammar or None),
                 tools=tools_of(tools),
                 tool_choice=choice_of(tool_choice),
                 parallel_tool_calls=parallel_tool_calls,
@@ -167,6 +168,7 @@ class TextTools:
         async with while_client_listens(context, progress, self._limits.stall_timeout):
             await progress.begin()
             await self._wait_for_model(request, progress)
+            self._check_number(n)
             samplings = choice_samplings(request.sampling, n)
             generations = [await prepare(replace(request, sampling=sampling)) for sampling in samplings]
             progress.enter_queue(sum(generation.total_tokens for generation in generations), n)
@@ -187,6 +189,11 @@ class TextTools:
             if anyio.current_time() >= deadline:
                 raise loading_error(self._backend)
             await progress.beat()
+
+    def _check_number(self, n: int) -> None:
+        card = self._backend.models()[0].card
+        if card is not None and n > card.max_requests:
+            raise RequestError(f"n is {n}, but this server takes {card.max_requests} requests at once. Lower n.")
 
     async def _stream(self, generations: Sequence[Generation], progress: Progress) -> list[Result]:
         """Report all generations until the last one has ended."""

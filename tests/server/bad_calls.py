@@ -94,14 +94,23 @@ BAD_CALLS: dict[str, BadCall] = {
     "unknown role": (
         "chat",
         {"messages": [{"role": "robot", "content": "x"}]},
-        "messages.0.role is 'robot': input should be 'system', 'user' or 'assistant'.",
+        "messages.0.role is 'robot': input should be 'system', 'developer', 'user', 'assistant' or 'tool'.",
     ),
     "unknown key of a message": (
         "chat",
-        {"messages": [{"role": "user", "content": "x", "name": "Ann"}]},
-        "messages.0.name is unknown.",
+        {"messages": [{"role": "user", "content": "x", "mood": "glad"}]},
+        "messages.0.mood is unknown.",
     ),
-    "message without content": ("chat", {"messages": [{"role": "user"}]}, "messages.0.content is missing."),
+    "message without content": (
+        "chat",
+        {"messages": [{"role": "user"}]},
+        "messages.0: the content of a message of the role user is missing.",
+    ),
+    "name of a user": (
+        "chat",
+        {"messages": [{"role": "user", "content": "x", "name": "Ann"}]},
+        "messages.0: name and tool_call_id are only for messages of the role tool.",
+    ),
     "unknown model in chat": (
         "chat",
         {"messages": USER, "model": "gpt-9"},

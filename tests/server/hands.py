@@ -51,6 +51,10 @@ class Hands:
         """Wait until so many generations are made, whatever becomes of them."""
         await self._ask("made", count)
 
+    async def open_constraints(self) -> int:
+        """How many of the generations that were made have a matcher that is not freed."""
+        return await self._ask("open_constraints")
+
     async def ended(self, count: int) -> list[End]:
         """Wait until so many sequences have ended; how they did, in order."""
         return await self._ask("ended", count)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.server.settings import ServerLimits
-from tests.fake_model import FakeModel
+from tests.fake_model import CHAT_TEMPLATE, FakeModel
+from tests.server.seeded import SeededModel
 
 MODEL_NAME = "fake"
 
@@ -28,7 +29,12 @@ class Scene:
     n_ctx: int = 1024
     n_batch: int = 64
     decode_delay: float = 0.0
+    one_by_one: bool = False
+    """Each decode waits until the readers have what the one before brought, so that no two deltas are merged."""
+    by_seed: Mapping[int, str] = field(default_factory=dict[int, str])
+    """The completions of requests with these seeds, whatever their prompt."""
     has_chat_template: bool = True
+    chat_template: str = CHAT_TEMPLATE
     holds_load: bool = False
     """The load waits until the test lets it end."""
     load_error: str | None = None
@@ -40,9 +46,11 @@ class Scene:
 
     def model(self) -> FakeModel:
         """A new model of this scene."""
-        model = FakeModel(n_ctx=self.n_ctx, n_slots=self.n_slots, n_batch=self.n_batch, decode_delay=self.decode_delay)
+        model = SeededModel(
+            n_ctx=self.n_ctx, n_slots=self.n_slots, n_batch=self.n_batch, decode_delay=self.decode_delay
+        )
         for prompt, pieces in self.scripts.items():
             model.script(prompt, pieces)
-        if not self.has_chat_template:
-            model.chat_template = None
+        model.by_seed = self.by_seed
+        model.chat_template = self.chat_template if self.has_chat_template else None
         return model

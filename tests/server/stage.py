@@ -12,6 +12,8 @@ from typing import Self, cast
 from mcp_llama.api import ChatRequest, FinishReason, GenerateRequest
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.engine.generation import Generation
+from mcp_llama.engine.model import Rows
+from mcp_llama.engine.types import TokenDelta
 from mcp_llama.errors import ModelLoadError
 from tests.fake_model import FakeModel
 from tests.gate import PATIENCE_S
@@ -59,8 +61,16 @@ class WatchedBackend(LocalBackend):
             stop()
             self._stage.note_stop()
 
-        self._stage.note_made()
+        take = generation.next
+
+        async def watched_next(timeout: float | None = None) -> TokenDelta | None:
+            delta = await take(timeout)
+            self._stage.note_taken()
+            return delta
+
+        self._stage.note_made(generation)
         generation.stop = watched_stop
+        generation.next = watched_next
         return generation
 
 
@@ -90,10 +100,12 @@ class Stage:
         self.model.close = self._note_close
         self._changed = threading.Condition()
         self._ends: list[End] = []
-        self._made = 0
+        self._generations: list[Generation] = []
         self._stops = 0
         self._waiters = 0
         self._log = EndLog(self.note_end)
+        if scene.one_by_one:
+            self.model.fault = self._wait_for_readers
         self._may_load = threading.Event()
         if not scene.holds_load:
             self._may_load.set()
@@ -165,8 +177,13 @@ class Stage:
     def made(self, count: int) -> None:
         """Wait until so many generations are made, whatever becomes of them."""
         with self._changed:
-            enough = self._changed.wait_for(lambda: self._made >= count, PATIENCE_S)
-            assert enough, f"{self._made} of {count} generations were made"
+            enough = self._changed.wait_for(lambda: len(self._generations) >= count, PATIENCE_S)
+            assert enough, f"{len(self._generations)} of {count} generations were made"
+
+    def open_constraints(self) -> int:
+        """How many of the generations that were made have a matcher that is not freed."""
+        constraints = [generation.request.constraint for generation in self._generations]
+        return sum(constraint is not None and not constraint.is_closed for constraint in constraints)
 
     def ended(self, count: int) -> list[End]:
         """Wait until so many sequences have ended; how they did, in order."""
@@ -191,6 +208,14 @@ class Stage:
         with self._changed:
             assert self._changed.wait_for(lambda: self.model.closed, PATIENCE_S), "the model is still there"
 
+    def _wait_for_readers(self, _: Rows) -> None:
+        generations = self._generations
+        with self._changed:
+            taken = self._changed.wait_for(
+                lambda: all(each.taken_tokens == each.sequence.completion_tokens for each in generations), PATIENCE_S
+            )
+        assert taken, "a reader does not come back"
+
     def _note_close(self) -> None:
         with self._changed:
             self._close_model()
@@ -202,10 +227,15 @@ class Stage:
             self._waiters += change
             self._changed.notify_all()
 
-    def note_made(self) -> None:
+    def note_made(self, generation: Generation) -> None:
         """A generation was made."""
         with self._changed:
-            self._made += 1
+            self._generations.append(generation)
+            self._changed.notify_all()
+
+    def note_taken(self) -> None:
+        """A reader took a delta."""
+        with self._changed:
             self._changed.notify_all()
 
     def note_end(self, end: End) -> None:
