@@ -168,6 +168,7 @@ class TextSettings(ModelSettings):
     seed: int | None = Field(None, ge=0, description="makes the answer repeatable; default: random")
     stop: list[str] = Field([], description="end before this string; may be repeated")
     sampling: dict[str, Any] = Field({}, description="other llama.cpp sampling options, as name=value")
+    json_schema: Path | None = Field(None, description="file with a JSON schema that the answer must fit")
     log_level: LogLevel = Field("warning", description="what is logged to stderr")
 
 

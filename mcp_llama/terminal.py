@@ -1,20 +1,25 @@
 """`generate` and `chat` on the terminal: stdout is the answer, all else goes to stderr."""
 
 import asyncio
+import json
 import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, Result
+from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, OutputFormat, Result
 from mcp_llama.backends.backend import Backend
+from mcp_llama.chat.delta import ChatDelta
 from mcp_llama.config import ChatSettings, GenerateSettings, TextSettings
 from mcp_llama.engine.generation import Generation
-from mcp_llama.errors import RequestError
+from mcp_llama.engine.types import TokenDelta
+from mcp_llama.errors import ConfigError, RequestError
 
 _POLL_S = 0.05
 _INTERRUPTED = 130
@@ -24,10 +29,10 @@ def run_generate(backend: Backend, settings: GenerateSettings) -> int:
     """Print one completion; returns the exit status."""
     prompt = _read_stdin() if settings.prompt == "-" else settings.prompt
 
-    limits, sampling = _limits(settings), _sampling(settings)
+    limits, sampling, form = _limits(settings), _sampling(settings), _format(settings.json_schema)
 
     def prepare() -> Awaitable[Generation]:
-        return backend.generate(GenerateRequest(prompt=prompt, limits=limits, sampling=sampling))
+        return backend.generate(GenerateRequest(prompt=prompt, limits=limits, sampling=sampling, format=form))
 
     with _session(backend) as runner:
         result = runner.run(_answer(backend, prepare))
@@ -37,14 +42,17 @@ def run_generate(backend: Backend, settings: GenerateSettings) -> int:
 def run_chat(backend: Backend, settings: ChatSettings) -> int:
     """Print one answer, or hold a conversation; returns the exit status."""
     messages = [Message(role="system", content=settings.system)] if settings.system else []
+    ask = partial(
+        ChatRequest, limits=_limits(settings), sampling=_sampling(settings), format=_format(settings.json_schema)
+    )
     with _session(backend) as runner:
         if settings.message:
-            result = _turn(runner, backend, settings, messages, settings.message)
+            result = _turn(runner, backend, ask, messages, settings.message)
             return _INTERRUPTED if result.finish_reason == "abort" else 0
         print("Ctrl-C stops an answer, Ctrl-D ends the conversation.", file=sys.stderr)
         for line in _lines():
             try:
-                _turn(runner, backend, settings, messages, line)
+                _turn(runner, backend, ask, messages, line)
             except RequestError as error:
                 # This question could not be put; another one may.
                 print(f"mcp-llama: {error}", file=sys.stderr)
@@ -53,17 +61,19 @@ def run_chat(backend: Backend, settings: ChatSettings) -> int:
 
 
 def _turn(
-    runner: asyncio.Runner, backend: Backend, settings: ChatSettings, messages: list[Message], question: str
+    runner: asyncio.Runner,
+    backend: Backend,
+    ask: Callable[..., ChatRequest],
+    messages: list[Message],
+    question: str,
 ) -> Result:
     messages.append(Message(role="user", content=question))
 
-    limits, sampling = _limits(settings), _sampling(settings)
-
     def prepare() -> Awaitable[Generation]:
-        return backend.chat(ChatRequest(messages=tuple(messages), limits=limits, sampling=sampling))
+        return backend.chat(ask(messages=tuple(messages)))
 
     result = runner.run(_answer(backend, prepare))
-    messages.append(Message(role="assistant", content=result.text))
+    messages.append(Message(role="assistant", content=result.text, reasoning=result.reasoning))
     return result
 
 
@@ -94,6 +104,7 @@ async def _answer(backend: Backend, prepare: Callable[[], Awaitable[Generation]]
     """Print an answer token by token, then a line about its speed. Ctrl-C ends the answer, not the program."""
     await show_loading(backend)
     loop = asyncio.get_running_loop()
+    thoughts = _Thoughts()
     generation = await prepare()
     in_main_thread = threading.current_thread() is threading.main_thread()
     if in_main_thread:
@@ -101,6 +112,7 @@ async def _answer(backend: Backend, prepare: Callable[[], Awaitable[Generation]]
     try:
         async with generation:
             async for delta in generation:
+                thoughts.show(delta)
                 sys.stdout.write(delta.text)
                 sys.stdout.flush()
             result = await generation.result()
@@ -109,8 +121,25 @@ async def _answer(backend: Backend, prepare: Callable[[], Awaitable[Generation]]
             loop.remove_signal_handler(signal.SIGINT)
     sys.stdout.write("\n")
     sys.stdout.flush()
-    print(_summary(result), file=sys.stderr)
+    print(_summary(result), *result.notes, sep="\n", file=sys.stderr)
     return result
+
+
+class _Thoughts:
+    """The reasoning before an answer: dimmed on stderr, and only where that is a terminal."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._shows = False
+
+    def show(self, delta: TokenDelta) -> None:
+        """Show what is new of it; the answer begins on a line of its own."""
+        if self._console.is_terminal and isinstance(delta, ChatDelta) and delta.reasoning:
+            self._console.out(delta.reasoning, style="dim", end="", highlight=False)
+            self._shows = True
+        if self._shows and delta.text:
+            self._console.out()
+            self._shows = False
 
 
 async def show_loading(backend: Backend) -> None:
@@ -149,6 +178,20 @@ def _limits(settings: TextSettings) -> Limits:
     return Limits(max_tokens=settings.max_tokens, stop=tuple(settings.stop))
 
 
+def _format(path: Path | None) -> OutputFormat | None:
+    """The schema in a file.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if path is None:
+        return None
+    try:
+        return OutputFormat("json_schema", json.loads(path.expanduser().read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"json_schema is {str(path)!r}, which cannot be read: {error}.") from error
+
+
 def _sampling(settings: TextSettings) -> dict[str, object]:
     flat = {"temperature": settings.temperature, "top_p": settings.top_p, "seed": settings.seed}
     given: dict[str, object] = {name: value for name, value in flat.items() if value is not None}
@@ -169,7 +212,8 @@ def _parse(name: str, value: object) -> object:
 def _summary(result: Result) -> str:
     usage, timings = result.usage, result.timings
     rate = timings.decode_tokens_per_second(usage.completion_tokens)
-    parts = [f"{usage.completion_tokens} tokens"]
+    reasoning = f" ({usage.reasoning_tokens} reasoning)" if usage.reasoning_tokens else ""
+    parts = [f"{usage.completion_tokens} tokens{reasoning}"]
     parts += [f"{rate:.1f} tok/s"] if rate else []
     parts += [f"first token after {timings.ttft_s:.2f} s"] if timings.ttft_s is not None else []
     parts += [f"prompt {usage.prompt_tokens} tokens ({usage.cached_tokens} cached)", result.finish_reason]

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message
+from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, OutputFormat
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.config import ChatSettings, GenerateSettings, load_settings
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.model import DecodeError, Rows
-from mcp_llama.errors import EngineError, ModelLoadError, RequestError
+from mcp_llama.errors import ConfigError, EngineError, ModelLoadError, RequestError
 from mcp_llama.terminal import run_chat, run_generate
-from tests.fake_model import FakeModel
+from tests.fake_model import CHAT_TEMPLATE, FakeModel
 from tests.isolation import isolation
 
 PATIENCE_S = 10
@@ -101,17 +101,20 @@ def test_bytes_on_stdin_that_are_no_text_are_refused(
         generate(backend, "-") if command == "generate" else chat(backend)
 
 
-def test_every_option_of_an_answer_reaches_the_request(backend: Backend) -> None:
+def test_every_option_of_an_answer_reaches_the_request(backend: Backend, tmp_path: Path) -> None:
     flags = ["--max-tokens", "9", "--temperature", "0.25", "--top-p", "0.5", "--seed", "7", "--stop", "b", "--stop"]
-    flags += ["a", "--sampling", "top_k=3", "--sampling", "ignore_eos=true"]
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "integer"}')
+    flags += ["a", "--sampling", "top_k=3", "--sampling", "ignore_eos=true", "--json-schema", str(schema)]
     assert generate(backend, "hi", *flags) == 0
     (asked,) = backend.asked
+    assert asked.format == OutputFormat("json_schema", {"type": "integer"})
     assert asked.limits == Limits(max_tokens=9, stop=("b", "a"))
     expected = {"temperature": 0.25, "top_p": 0.5, "seed": 7, "top_k": 3, "ignore_eos": True}
     assert asked.sampling == expected
-    of_the_command = {"prompt", "max_tokens", "temperature", "top_p", "seed", "stop", "sampling", "log_level", "config"}
+    of_the_command = {"prompt", "max_tokens", "temperature", "top_p", "seed", "stop", "sampling", "json_schema"}
     of_loading = {"model", "n_ctx", "n_slots", "n_batch", "n_threads", "n_gpu_layers", "flash_attn", "pooling"}
-    assert set(GenerateSettings.model_fields) == of_the_command | of_loading
+    assert set(GenerateSettings.model_fields) == of_the_command | of_loading | {"log_level", "config"}
 
 
 def test_without_options_the_model_decides(backend: Backend) -> None:
@@ -267,3 +270,83 @@ def test_a_terminal_shows_how_far_the_model_is(
     said = capsys.readouterr()
     assert said.out == "ok\n"
     assert "Loading fake" in said.err
+
+
+def reasoning_backend() -> Backend:
+    """A backend whose model thinks before it answers."""
+    backend = Backend(FakeModel(n_ctx=4096))
+    backend.model.chat_template = f"{CHAT_TEMPLATE}{{# <think></think> #}}"
+    backend.model.script(None, ["<thi", "nk>", "Let me ", "see [b]:-).", "</think>", "\n\n", "It is", " so."])
+    return backend
+
+
+def test_reasoning_is_no_part_of_the_answer_and_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    backend = reasoning_backend()
+    assert chat(backend, "Why?") == 0
+    said = capsys.readouterr()
+    assert said.out == "It is so.\n"
+    assert "Let me" not in said.err
+    assert re.match(r"8 tokens \(5 reasoning\) · [\d.]+ tok/s · ", said.err), said.err
+
+
+def test_a_terminal_shows_the_reasoning_dimmed_beside_the_answer(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    backend = reasoning_backend()
+    assert chat(backend, "Why?") == 0
+    said = capsys.readouterr()
+    assert said.out == "It is so.\n"
+    shown = said.err[said.err.index("\x1b[2m") :]
+    thought, _, rest = shown.partition("\n")
+    assert re.sub(r"\x1b\[\d+m", "", thought) == "Let me see [b]:-)."
+    assert thought.startswith("\x1b[2m")
+    assert thought.endswith("\x1b[0m")
+    assert rest.startswith("8 tokens (5 reasoning) · ")
+
+
+def test_the_next_question_goes_with_the_reasoning_of_the_answer_before(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    type_in(monkeypatch, "Why?\nReally?\n")
+    backend = reasoning_backend()
+    assert chat(backend) == 0
+    assert capsys.readouterr().out == "It is so.\nIt is so.\n"
+    (_, again) = [request.messages for request in backend.asked if isinstance(request, ChatRequest)]
+    assert again[1] == Message(role="assistant", content="It is so.", reasoning="Let me see [b]:-).")
+
+
+def test_what_an_answer_lacks_is_said_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert chat(reasoning_backend(), "Why?", "--max-tokens", "3") == 0
+    said = capsys.readouterr()
+    assert said.out == "\n"
+    _, note = said.err.splitlines()
+    assert note.startswith("The answer is empty: max_tokens ended the reasoning.")
+
+
+@pytest.mark.parametrize("command", ["generate", "chat"])
+def test_an_answer_fits_the_schema_in_a_file(
+    command: str, backend: Backend, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"enum": ["grün"]}', encoding="utf-8")
+    backend.model.script(None, "I would rather not.")
+    assert (generate if command == "generate" else chat)(backend, "Which?", "--json-schema", str(schema)) == 0
+    assert capsys.readouterr().out == '"grün"\n'
+
+
+@pytest.mark.parametrize("content", [None, b"{broken", b"\xff"])
+def test_a_schema_that_cannot_be_read_is_refused_before_anything_begins(
+    content: bytes | None, backend: Backend, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    schema = tmp_path / "schema.json"
+    if content is not None:
+        schema.write_bytes(content)
+    refused = pytest.raises(ConfigError, match=r"^json_schema is '.*schema\.json', which cannot be read: ")
+    with refused:
+        generate(backend, "Which?", "--json-schema", str(schema))
+    with refused:
+        chat(backend, "--json-schema", str(schema))
+    assert backend.models()[0].state == "loading"
+    assert capsys.readouterr().err == ""
