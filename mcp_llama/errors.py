@@ -45,7 +45,14 @@ class ModelLoadError(McpLlamaError):
 
 
 class RequestError(McpLlamaError):
-    """The request cannot be served as it is; the message says what to change."""
+    """The request cannot be served as it is; the message says what to change.
+
+    `param` is the field to change, where that is known.
+    """
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        self.param = param
+        super().__init__(message)
 
 
 class ContextLengthError(RequestError):

@@ -3,7 +3,16 @@
 import json
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import AliasChoices, BeforeValidator, Field, model_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from mcp_llama.api import Message, NamedTool, Role, Tool, ToolCall, ToolChoice
 from mcp_llama.server.validation import contradiction
@@ -26,11 +35,20 @@ def _json_text(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
 
 
+def _one_sentence(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return check(value)
+    except ValidationError as error:
+        sentence = "it must be 'none', 'auto', 'required', or an object with the name of a function"
+        raise PydanticCustomError("tool_choice", sentence) from error
+
+
 class TextPart(Wire):
     """A piece of a message."""
 
     type: Literal["text"]
     text: str
+    prompt_cache_breakpoint: dict[str, Any] | None = Field(None, description="Accepted, and not used.")
 
 
 class FunctionCallIn(Wire):
@@ -38,6 +56,7 @@ class FunctionCallIn(Wire):
 
     name: str
     arguments: Annotated[str, BeforeValidator(_json_text, json_schema_input_type=str | dict[str, Any])] = "{}"
+    parsed_arguments: Any = Field(None, description="Accepted: what a client made of `arguments`.")
 
 
 class ToolCallIn(Wire):
@@ -58,23 +77,24 @@ class MessageIn(Wire):
     tool_calls: list[Annotated[ToolCallIn, BeforeValidator(_nested)]] | None = None
     tool_call_id: str | None = None
     name: str | None = None
+    parsed: Any = Field(None, description="Accepted: what a client made of `content`.")
     # Clients send these back with the answers they got; what means something cannot be honoured.
     refusal: None = None
     audio: None = None
     function_call: None = None
-    parsed: None = None
     annotations: EmptyList | None = None
 
     @model_validator(mode="after")
     def _check_role(self) -> Self:
         if self.tool_calls and self.role != "assistant":
-            raise contradiction("messages", "tool_calls are only for messages of the assistant")
-        if self.role != "tool" and (self.tool_call_id is not None or self.name is not None):
-            raise contradiction("messages", "name and tool_call_id are only for messages of the role tool")
+            raise contradiction("tool_calls", "tool_calls are only for messages of the assistant")
+        for field in ("tool_call_id", "name"):
+            if self.role != "tool" and getattr(self, field) is not None:
+                raise contradiction(field, "name and tool_call_id are only for messages of the role tool")
         if self.reasoning_content and self.role != "assistant":
-            raise contradiction("messages", "reasoning_content is only for messages of the assistant")
+            raise contradiction("reasoning_content", "reasoning_content is only for messages of the assistant")
         if self.content is None and not self.tool_calls and not self.reasoning_content:
-            raise contradiction("messages", f"the content of a message of the role {self.role} is missing")
+            raise contradiction("content", f"the content of a message of the role {self.role} is missing")
         return self
 
     def message(self) -> Message:
@@ -135,7 +155,9 @@ class NamedToolIn(Wire):
 
 
 Tools = list[Annotated[ToolIn, BeforeValidator(_nested)]]
-ToolChoiceIn = Literal["none", "auto", "required"] | Annotated[NamedToolIn, BeforeValidator(_nested)]
+ToolChoiceIn = Annotated[
+    Literal["none", "auto", "required"] | Annotated[NamedToolIn, BeforeValidator(_nested)], WrapValidator(_one_sentence)
+]
 
 
 def tools_of(tools: Tools | None) -> tuple[Tool, ...]:

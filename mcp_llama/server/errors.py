@@ -74,9 +74,9 @@ def body_of(error: McpLlamaError) -> dict[str, Any]:
         case UnknownModelError():
             return error_body(message, kind="invalid_request_error", param="model", code="model_not_found")
         case UnknownNameError():
-            return error_body(message, kind="invalid_request_error", param=error.name)
+            return error_body(message, kind="invalid_request_error", param=error.param or error.name)
         case RequestError():
-            return error_body(message, kind="invalid_request_error")
+            return error_body(message, kind="invalid_request_error", param=error.param)
         case UnavailableError() | ModelLoadError():
             return error_body(message, kind="unavailable_error")
         case BusyError():

@@ -16,8 +16,10 @@ from mcp_llama.server.validation import explain, param_of
 
 _CLIENT_GONE = 499
 _PLACES = ("body", "query", "path", "header")
-_ALTERNATIVE = re.compile(r"(constrained-)?(str|int|float|bool)|list\[.*\]")
+_ALTERNATIVE = re.compile(r"(constrained-)?(str|int|float|bool)|(list|dict)\[.*\]")
 """How pydantic names what a value of several types could have been."""
+_TAGGED = ("response_format",)
+"""Fields whose type is told by a tag in them, which pydantic puts behind their name."""
 
 
 def add_failures(app: FastAPI) -> None:
@@ -49,7 +51,8 @@ def _without_place(problem: dict[str, Any]) -> dict[str, Any]:
         return {**problem, "loc": (), "msg": "the body must be JSON, with the header Content-Type: application/json"}
     where = problem["loc"]
     below = where[1:] if where and where[0] in _PLACES else where
-    fields = (part for part in below[1:] if not _ALTERNATIVE.fullmatch(str(part)))
+    inner = below[2:] if below[:1] and below[0] in _TAGGED else below[1:]
+    fields = (part for part in inner if not _ALTERNATIVE.fullmatch(str(part)))
     return {**problem, "loc": (*below[:1], *fields)}
 
 

@@ -1,15 +1,17 @@
 """What a request may say about the form of its text."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from typing_extensions import TypeAliasType
 
 from mcp_llama.api import OutputFormat
 from mcp_llama.errors import RequestError
+from mcp_llama.server.validation import contradiction
 from mcp_llama.server.wire import Wire
 
+_FORMATS = ("response_format", "json_schema", "regex", "grammar")
 _LARK = re.compile(r"^\s*(%llguidance\b|start\s*:)", re.MULTILINE)
 
 
@@ -19,6 +21,17 @@ class FormatIn(Wire):
     json_schema: dict[str, Any] | bool | None = Field(None, description="The text is JSON that fits this schema.")
     regex: str | None = Field(None, description="The text matches this regular expression (Rust's syntax) as a whole.")
     grammar: str | None = Field(None, description="The text follows this grammar: GBNF, or Lark as llguidance has it.")
+
+    @property
+    def formats(self) -> list[str]:
+        """The names of those that are given."""
+        return [name for name in _FORMATS if getattr(self, name, None) is not None]
+
+    @model_validator(mode="after")
+    def _check_formats(self) -> Self:
+        if len(self.formats) > 1:
+            raise contradiction(self.formats[1], f"{' and '.join(self.formats)} cannot go together; give one of them")
+        return self
 
 
 class TextFormatIn(Wire):

@@ -11,6 +11,7 @@ from mcp_llama.backends.backend import Backend
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.types import TokenDelta
 from mcp_llama.server.answers import Answers, check_complete
+from mcp_llama.server.blame import blaming
 from mcp_llama.server.format_wire import FormatIn, named_format
 from mcp_llama.server.loading import wait_for_model
 from mcp_llama.server.openapi import EVENTS, FAILURES
@@ -125,7 +126,8 @@ class GenerateRoutes:
             sampling=body.sampling(),
             format=named_format(body.json_schema, body.regex, body.grammar) if isinstance(body, GenerateIn) else None,
         )
-        return model, await self._backend.generate(request)
+        with blaming(body if isinstance(body, GenerateIn) else None):
+            return model, await self._backend.generate(request)
 
     def _stream(self, body: GenerateIn | GenerateQueryIn) -> Response:
         async def produce(events: Events) -> None:

@@ -20,7 +20,7 @@ def contradiction(param: str, message: str) -> PydanticCustomError:
 
 def param_of(problem: Problem) -> str | None:
     """The field to change."""
-    return place(problem) or problem.get("ctx", {}).get("param")
+    return ".".join(filter(None, (place(problem), problem.get("ctx", {}).get("param")))) or None
 
 
 def explain(problems: Sequence[Any]) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -78,7 +78,10 @@ class Choices:
             more["timings"] = _timings_so_far(choice.generation, delta)
         if delta.text or delta.logprobs or (isinstance(delta, ChatDelta) and (delta.reasoning or delta.tool_calls)):
             logprobs = None if choice.generation.request.top_logprobs is None else delta.logprobs
-            await events.send(self._chunk(choice, self._form.piece(delta, logprobs), **more))
+            first, *rest = _by_calls(delta)
+            await events.send(self._chunk(choice, self._form.piece(first, logprobs), **more))
+            for piece in rest:
+                await events.send(self._chunk(choice, self._form.piece(piece, None)))
 
     def _chunk(self, choice: Choice, piece: Json, finish_reason: str | None = None, **more: Any) -> Json:
         return self._envelope.chunk(
@@ -89,6 +92,15 @@ class Choices:
         logprobs = None if choice.generation.request.top_logprobs is None else result.logprobs
         whole = {**self._form.whole(choice.echo, result, logprobs), **_notes(result)}
         return {"index": choice.index, **whole, "finish_reason": result.finish_reason}
+
+
+def _by_calls(delta: TokenDelta) -> list[TokenDelta]:
+    """The delta in parts with one piece of a tool call each: some clients join those of different chunks only."""
+    if not isinstance(delta, ChatDelta) or len(delta.tool_calls) < 2:
+        return [delta]
+    bare = replace(delta, text="", reasoning="")
+    parts = [replace(bare, tool_calls=(piece,)) for piece in delta.tool_calls]
+    return [replace(delta, tool_calls=parts[0].tool_calls), *parts[1:]]
 
 
 def _notes(result: Result) -> Json:

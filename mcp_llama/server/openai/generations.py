@@ -6,6 +6,7 @@ from mcp_llama.api import ChatRequest, GenerateRequest
 from mcp_llama.backends.backend import Backend
 from mcp_llama.engine.generation import Generation
 from mcp_llama.errors import RequestError
+from mcp_llama.server.blame import blaming
 from mcp_llama.server.chat_wire import choice_of, tools_of
 from mcp_llama.server.openai.choices import Choice
 from mcp_llama.server.openai.requests import MAX_N, ChatIn, CompletionIn, GenerationIn
@@ -24,16 +25,16 @@ async def completion_choices(backend: Backend, model: str, body: CompletionIn) -
     for prompt in prompts:
 
         async def generate(sampling: dict[str, object], prompt: str | tuple[int, ...] = prompt) -> Generation:
-            return await backend.generate(
-                GenerateRequest(
-                    prompt=prompt,
-                    model=model,
-                    limits=limits(body, body.max_tokens, None, body.stop),
-                    sampling=sampling,
-                    top_logprobs=body.logprobs,
-                    format=body.format,
-                )
+            request = GenerateRequest(
+                prompt=prompt,
+                model=model,
+                limits=limits(body, body.max_tokens, None, body.stop),
+                sampling=sampling,
+                top_logprobs=body.logprobs,
+                format=body.format,
             )
+            with blaming(body):
+                return await backend.generate(request)
 
         echo = await _text(backend, model, prompt) if body.echo else ""
         choices += [
@@ -52,25 +53,26 @@ async def chat_choices(backend: Backend, model: str, body: ChatIn) -> list[Choic
     _check_number(backend, body.choices)
     max_tokens = body.max_completion_tokens if body.max_tokens is None else body.max_tokens
     messages = tuple(message.message() for message in body.messages)
+    tools = tools_of(body.tools)
 
     async def chat(sampling: dict[str, object]) -> Generation:
-        return await backend.chat(
-            ChatRequest(
-                messages=messages,
-                model=model,
-                limits=limits(body, max_tokens, None, body.stop),
-                sampling=sampling,
-                top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
-                format=body.format,
-                tools=tools_of(body.tools),
-                tool_choice=choice_of(body.tool_choice),
-                parallel_tool_calls=body.parallel_tool_calls,
-                reasoning_budget=body.reasoning_budget,
-                reasoning_effort=body.reasoning_effort,
-                template_options=body.chat_template_kwargs or {},
-                split_reasoning=body.reasoning_format != "none",
-            )
+        request = ChatRequest(
+            messages=messages,
+            model=model,
+            limits=limits(body, max_tokens, None, body.stop),
+            sampling=sampling,
+            top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+            format=body.format,
+            tools=tools,
+            tool_choice=choice_of(body.tool_choice),
+            parallel_tool_calls=body.parallel_tool_calls,
+            reasoning_budget=body.reasoning_budget,
+            reasoning_effort=body.reasoning_effort,
+            template_options=body.chat_template_kwargs or {},
+            split_reasoning=body.reasoning_format != "none",
         )
+        with blaming(body, tools):
+            return await backend.chat(request)
 
     return [Choice(number, generation) for number, generation in enumerate(await _generations(body, chat))]
 

@@ -71,13 +71,6 @@ class GenerationIn(TextIn, StructuredSamplingIn, FormatIn):
             raise contradiction("stream_options", "stream_options is only for stream: true")
         return self
 
-    @model_validator(mode="after")
-    def _check_format(self) -> Self:
-        names = [name for name in ("response_format", *FormatIn.model_fields) if getattr(self, name) is not None]
-        if len(names) > 1:
-            raise contradiction(names[1], f"{' and '.join(names)} cannot go together; give one of them")
-        return self
-
 
 class CompletionIn(GenerationIn):
     """The body of `POST /v1/completions`."""

@@ -22,7 +22,7 @@ const chat = (more, request) =>
 
 const unknown = await ending(() => chat({ model: "gpt-9" }));
 const tooLong = await ending(() => chat({ messages: [{ role: "user", content: "x".repeat(3000) }] }));
-const refused = await ending(() => chat({ tools: [{ type: "function", function: { name: "f" } }] }));
+const refused = await ending(() => chat({ tools: [{ type: "custom", custom: { name: "f" } }] }));
 const left = await ending(async (heard) => {
   for await (const chunk of await chat({ stream: true })) {
     heard.text += chunk.choices[0]?.delta?.content ?? "";

@@ -1,18 +1,30 @@
 """Every field of the create methods of OpenAI's client: values that this server takes, and values that it refuses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-_TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
-_SCHEMA = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}}
+
+def _tool(**function: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "f", **function}}
+
+
+def _json(schema: Any = None, **more: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "s", "schema": schema, **more}}
+
+
+_TOOL = _tool()
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Values of a field. Null, which means that a field is not given, goes without saying."""
+    """Values of a field. Null, which means that a field is not given, goes without saying.
+
+    `beside` is what a request must have with them.
+    """
 
     accepted: tuple[Any, ...] = ()
     refused: tuple[Any, ...] = ()
+    beside: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 _PENALTY = Field((-2, 0, 0.5, 2), ("high", 101))
@@ -29,6 +41,7 @@ _BOTH = {
     "stream_options": Field(
         ({}, {"include_usage": True}, {"include_usage": False}, {"include_obfuscation": False}),
         ({"include_obfuscation": True}, {"include_cost": True}, True),
+        {"stream": True},
     ),
     "temperature": Field((0, 0.7, 2), (-1, "hot", 101)),
     "top_p": Field((0, 0.5, 1), (-0.1, 1.1)),
@@ -59,12 +72,56 @@ CHAT: dict[str, Field] = _BOTH | {
     "prompt_cache_options": Field(({"mode": "explicit"},), (7,)),
     "prompt_cache_retention": Field(("24h", "in_memory"), (7,)),
     "reasoning_effort": Field(("none",), ("low", "high")),
-    "response_format": Field(({"type": "text"},), ({"type": "json_object"}, _SCHEMA)),
+    "response_format": Field(
+        (
+            {"type": "text"},
+            {"type": "json_object"},
+            {"type": "json_object", "schema": {"const": 1}},
+            _json({"const": 1}),
+            _json(True, strict=True, description="d"),
+            _json(strict=None),
+        ),
+        (
+            {"type": "xml"},
+            {"type": "grammar", "grammar": "root ::= x"},
+            {"type": "json_schema"},
+            {"type": "text", "schema": {}},
+            _json([]),
+            _json({"const": 1}, mood="good"),
+            "json_object",
+        ),
+    ),
     "safety_identifier": Field(("s",), (7,)),
     "service_tier": Field(("auto", "default"), ("flex", "priority")),
     "store": Field((False,), (True,)),
-    "tool_choice": Field(("none", "auto"), ("required", {"type": "function", "function": {"name": "f"}})),
-    "tools": Field(([],), ([_TOOL],)),
+    "tool_choice": Field(
+        ("none", "auto", "required", _TOOL, {"name": "f"}),
+        (
+            "any",
+            {"type": "function"},
+            {"type": "function", "function": {"name": "g"}},
+            {"type": "custom", "custom": {"name": "f"}},
+            {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [_TOOL]}},
+        ),
+        {"tools": [_TOOL]},
+    ),
+    "tools": Field(
+        (
+            [],
+            [_TOOL],
+            [_tool(description=None, parameters=None, strict=None)],
+            [_tool(parameters={}, strict=True)],
+            [_tool(parameters={"type": "object", "properties": {}, "required": []}, description="d", strict=False)],
+            [{"name": "f", "description": "d", "inputSchema": {"type": "object"}, "annotations": {}}],
+        ),
+        (
+            ["f"],
+            [{"type": "custom", "custom": {"name": "f"}}],
+            [{"type": "function"}],
+            [_tool(mood="good")],
+            [_tool(parameters=[])],
+        ),
+    ),
     "top_logprobs": Field((0,), (-1, 21)),
     "verbosity": Field(("medium",), ("low", "high")),
     "web_search_options": Field(refused=({},)),

@@ -21,6 +21,7 @@ SCENE = Scene(
     }
 )
 HI: dict[str, Any] = {"role": "user", "content": "Hi"}
+CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 8}
 
 
@@ -79,7 +80,12 @@ async def test_an_answer_can_be_sent_back_as_it_came(play: Play, helper: bool) -
 @pytest.mark.parametrize(
     ("message", "param"),
     [
-        ({"role": "tool", "content": "22 °C", "tool_call_id": "1"}, "messages.1.role"),
+        ({"role": "tool", "tool_call_id": "1"}, "messages.1.content"),
+        ({"role": "user", "content": "22 °C", "tool_call_id": "1"}, "messages.1.tool_call_id"),
+        ({"role": "user", "content": "x", "reasoning_content": "Hm."}, "messages.1.reasoning_content"),
+        ({"role": "user", "content": "x", "tool_calls": [CALL]}, "messages.1.tool_calls"),
+        ({"role": "assistant", "content": None, "tool_calls": []}, "messages.1.content"),
+        ({"role": "assistant", "content": "x", "annotations": [{}]}, "messages.1.annotations"),
         ({"role": "function", "content": "22 °C", "name": "weather"}, "messages.1.role"),
         ({"role": "robot", "content": "x"}, "messages.1.role"),
         ({"content": "x"}, "messages.1.role"),
@@ -100,7 +106,7 @@ async def test_an_answer_can_be_sent_back_as_it_came(play: Play, helper: bool) -
         ({"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}, "messages.1.content"),
         ({"role": "assistant", "content": "x", "refusal": "no"}, "messages.1.refusal"),
         ({"role": "assistant", "content": "x", "audio": {"id": "1"}}, "messages.1.audio"),
-        ({"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}, "messages.1"),
+        ({"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}, "messages.1.tool_calls.0.function"),
         ({"role": "assistant", "content": "x", "tool_calls": [{"id": "1"}]}, "messages.1.tool_calls"),
         ({"role": "assistant", "content": "x", "function_call": {"name": "f"}}, "messages.1.function_call"),
     ],
@@ -110,7 +116,9 @@ async def test_what_a_message_may_not_say_is_refused_by_its_place(play: Play, me
     with pytest.raises(openai.BadRequestError) as refused:
         await answer(play.client, HI, message)
     assert (refused.value.param or "").startswith(param)
-    assert param in refused.value.message
+    place, _, field = param.rpartition(".")
+    assert place in refused.value.message
+    assert field in refused.value.message
 
 
 async def test_a_chat_without_messages_is_refused(play: Play) -> None:

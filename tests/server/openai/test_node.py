@@ -93,7 +93,7 @@ async def test_node_raises_errors_of_the_right_classes_and_leaves_no_work_behind
         ends = await play.stage.ended(4)
     assert (heard["unknown"]["name"], heard["unknown"]["code"]) == ("NotFoundError", "model_not_found")
     assert (heard["tooLong"]["name"], heard["tooLong"]["code"]) == ("BadRequestError", "context_length_exceeded")
-    assert (heard["refused"]["name"], heard["refused"]["param"]) == ("BadRequestError", "tools")
+    assert (heard["refused"]["name"], heard["refused"]["param"]) == ("BadRequestError", "tools.0.type")
     assert heard["left"]["name"] is None
     assert heard["aborted"]["name"] in (None, "APIUserAbortError")
     assert heard["abortedWhole"]["name"] == "APIUserAbortError"

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, cast
 
+from mcp_llama.server.format_wire import FormatIn
 from tests.server.scene import MODEL_NAME
 
 
@@ -29,7 +30,8 @@ class Bad:
         """The same in a query, if that can say it."""
         body: object = self.body
         fields = cast(dict[str, Any], body) if isinstance(body, dict) else {"": None}
-        return fields if all(isinstance(value, str | int | float) for value in fields.values()) else None
+        plain = all(isinstance(value, str | int | float) for value in fields.values())
+        return fields if plain and not fields.keys() & FormatIn.model_fields.keys() else None
 
 
 def with_prompt(**options: Any) -> dict[str, Any]:
@@ -77,6 +79,17 @@ BAD_REQUESTS: dict[str, Bad] = {
     "stop that is a number": Bad(with_prompt(stop=[5]), "input should be a valid string", "stop"),
     "stop that is an object": Bad(with_prompt(stop={"a": 1}), "input should be a valid list", "stop"),
     "bias in words": Bad(with_prompt(logit_bias={"1": "much"}), "logit_bias.1 is 'much'", "logit_bias.1"),
+    "two formats": Bad(
+        with_prompt(regex="a", grammar='root ::= "a"'), "regex and grammar cannot go together; give one", "grammar"
+    ),
+    "schema of no type": Bad(
+        with_prompt(json_schema={"properties": {"a": {"type": "text"}}}),
+        "The JSON schema cannot be enforced at '/properties/a', keyword 'type'",
+        "json_schema",
+    ),
+    "schema that is a list": Bad(with_prompt(json_schema=[]), "json_schema is []", "json_schema"),
+    "half an expression": Bad(with_prompt(json_schema=None, regex="("), "The regular expression", "regex"),
+    "no grammar": Bad(with_prompt(grammar="Be brief."), "The grammar cannot be enforced", "grammar"),
     "bias of no token": Bad(with_prompt(logit_bias={"x": 1}), "must map token ids to numbers"),
     "progress in words": Bad(with_prompt(return_progress="perhaps"), "return_progress is 'perhaps'", "return_progress"),
     "too long with max_tokens": Bad(

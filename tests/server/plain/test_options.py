@@ -1,6 +1,6 @@
 """Sampling options: each of them reaches the model, by every way, and keeps its bounds."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import fields, replace
 from typing import Any
 
@@ -47,9 +47,9 @@ async def sampled() -> AsyncGenerator[Sampled]:
     async with staged(Scene()) as (stage, url), asker(url) as client:
         sampled, sampler = Sampled(client), stage.model.sampler
 
-        def watched(params: SamplingParams, prompt: Sequence[int]) -> FakeSampler:
+        def watched(params: SamplingParams, *rest: Any) -> FakeSampler:
             sampled.params.append(params)
-            return sampler(params, prompt)
+            return sampler(params, *rest)
 
         stage.model.sampler = watched
         yield sampled

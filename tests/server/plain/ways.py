@@ -50,7 +50,7 @@ class Way:
         choices = event["choices"]
         if self is not CHAT:
             return "".join(choice["text"] for choice in choices)
-        return "".join(choice.get("message", choice.get("delta", {})).get("content", "") for choice in choices)
+        return "".join(choice.get("message", choice.get("delta", {})).get("content") or "" for choice in choices)
 
     def finish_reason(self, event: Json) -> str | None:
         """How an event says that the generation ended, if it does."""
