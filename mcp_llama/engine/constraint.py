@@ -1,15 +1,17 @@
 """Constraint: what the tokens of one sequence must form, as an llguidance matcher."""
 
+from collections.abc import Mapping
 from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from llguidance import LLMatcher, LLTokenizer
 
+from mcp_llama.engine.json_schema_size import parser_limits
 from mcp_llama.errors import ConstraintError
 
-_MAX_CACHED = 32
-_LIMITS = LLParserLimits()
+MAX_CACHED = 32
+_LIMITS = parser_limits()
 
 
 class Constraint:
@@ -18,11 +20,16 @@ class Constraint:
     Made on any thread; once it is in a TokenRequest it belongs to the engine thread, which closes it.
     """
 
-    def __init__(self, matcher: LLMatcher, tokenizer: LLTokenizer, markers: tuple[bytes, ...]) -> None:
+    def __init__(self, matcher: LLMatcher, tokenizer: LLTokenizer, markers: Mapping[bytes, int]) -> None:
         self._matcher: LLMatcher | None = matcher
         self._tokenizer = tokenizer
         self._markers = markers
         self._mask = np.zeros((tokenizer.vocab_size + 31) // 32, np.int32)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What llguidance says that it does not enforce."""
+        return tuple(self._live.get_grammar_warnings())
 
     @property
     def is_complete(self) -> bool:
@@ -46,7 +53,11 @@ class Constraint:
         """
         self._live.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
         self._check()
-        return np.unpackbits(self._mask.view(np.uint8), bitorder="little")[: self._tokenizer.vocab_size].view(np.bool_)
+        bits = np.unpackbits(self._mask.view(np.uint8), bitorder="little")[: self._tokenizer.vocab_size].view(np.bool_)
+        # Of forced text, the mask holds just the token that the tokenizer would write, and that is never a marker.
+        for token in self._markers.values():
+            bits[token] |= self.allows(token)
+        return bits
 
     def accept(self, token: int) -> None:
         """Go on to the state after `token`.
@@ -61,13 +72,16 @@ class Constraint:
         """The tokens that must come next, as the tokenizer would write them; none where the model has a choice."""
         if self._live.is_stopped():
             return []
-        tokens = self._live.compute_ff_tokens()
-        if tokens and self._markers:
-            text = self._tokenizer.decode_bytes(tokens)
-            # A marker is a token of its own to the model, and the tokenizer would spell it out.
-            if any(marker in text for marker in self._markers):
+        if self._markers:
+            text = self._live.compute_ff_bytes()
+            found = [(text.index(marker), marker) for marker in self._markers if marker in text]
+            if found:
+                # A marker is a token of its own to the model, and the tokenizer would spell it out.
+                start, marker = min(found)
+                return [*self._tokenizer.tokenize_bytes(text[:start]), self._markers[marker]]
+            if any(_may_begin(marker, text) for marker in self._markers):
                 return []
-        return tokens
+        return self._live.compute_ff_tokens()
 
     def advance(self, text: str) -> bool:
         """Go on to the state after `text`; False if it does not fit."""
@@ -86,7 +100,14 @@ class Constraint:
     def _check(self) -> None:
         if self._live.is_error():
             reason = self._live.get_error().strip().partition("\n")[0]
+            if reason == "NoExtensionBias":
+                raise ConstraintError("The grammar", "no text that it allows can go on from here. Give it an end.")
             raise ConstraintError("The grammar", f"it became too complex while the text grew ({reason}). Simplify it.")
+
+
+def _may_begin(marker: bytes, text: bytes) -> bool:
+    """Whether an end of `text` is the beginning of `marker`."""
+    return any(text.endswith(marker[:length]) for length in range(1, len(marker)))
 
 
 class Constraints:
@@ -94,7 +115,8 @@ class Constraints:
 
     def __init__(self, tokenizer: LLTokenizer, markers: tuple[bytes, ...] = ()) -> None:
         self._tokenizer = tokenizer
-        self._markers = markers
+        found = {marker: tokenizer.greedy_tokenize(marker.decode()) for marker in markers}
+        self._markers = {marker: tokens[0] for marker, tokens in found.items() if len(tokens) == 1}
         self._lock = Lock()
         self._compiled: dict[str, LLMatcher] = {}
 
@@ -109,7 +131,7 @@ class Constraints:
         matcher = known if known is not None else self._compile(grammar)
         with self._lock:
             self._compiled[grammar] = matcher
-            while len(self._compiled) > _MAX_CACHED:
+            while len(self._compiled) > MAX_CACHED:
                 del self._compiled[next(iter(self._compiled))]
         return Constraint(matcher.deep_copy(), self._tokenizer, self._markers)
 

@@ -59,4 +59,4 @@ class ReasoningSpan:
     def _look_for_end(self) -> None:
         if self._end in self._seen:
             self._inside, self._over = False, True
-        self._seen = self._seen[-(len(self._end) - 1) :]
+        self._seen = self._seen[max(0, len(self._seen) - len(self._end) + 1) :]

@@ -1,6 +1,7 @@
 """Sequence and Slot: the state of a running request. Engine thread only."""
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,11 +30,11 @@ class Sequence:
     """A request while it runs.
 
     `tokens` is prompt plus completion; the first `num_computed_tokens` have their KV. `suspect_tokens` is how far it
-    would have come in a batch that failed.
+    would have come in a batch that failed. `forced` are tokens that come next, where each needs the logits before it.
     """
 
     __slots__ = (
-        "admitted", "cached_tokens", "detokenizer", "first_token", "generation", "last_token", "logprobs",
+        "admitted", "cached_tokens", "detokenizer", "first_token", "forced", "generation", "last_token", "logprobs",
         "num_computed_tokens", "paused_since", "reasoning", "request", "sampler", "slot", "suspect_tokens", "tokens",
     )  # fmt: skip
 
@@ -48,6 +49,7 @@ class Sequence:
         self.detokenizer = Detokenizer(request.stop)
         self.logprobs = HeldLogprobs()
         self.reasoning = None if request.reasoning is None else ReasoningSpan(request.reasoning)
+        self.forced: deque[int] = deque()
         self.admitted: float | None = None
         self.first_token: float | None = None
         self.last_token: float | None = None
@@ -66,7 +68,7 @@ class Sequence:
 
     @property
     def completion_tokens(self) -> int:
-        """How many tokens were sampled."""
+        """How many tokens were sampled or forced."""
         return len(self.tokens) - len(self.request.prompt)
 
     @property

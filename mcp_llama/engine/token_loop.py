@@ -163,9 +163,8 @@ class TokenLoop:
                 sequence.cached_tokens = min(sequence.cached_tokens, sequence.num_computed_tokens)
 
     def _sample(self, sequence: Sequence, row: int) -> None:
-        assert sequence.sampler is not None
         try:
-            token = sequence.sampler.sample(row)
+            token = self._next_token(sequence, row)
             self._note_time(sequence)
             if self._model.is_eog(token):
                 self._finish(sequence, "stop")
@@ -179,6 +178,14 @@ class TokenLoop:
             return
         self._conclude(sequence, text)
 
+    def _next_token(self, sequence: Sequence, row: int) -> int:
+        assert sequence.sampler is not None
+        if not sequence.forced:
+            return sequence.sampler.sample(row)
+        token = sequence.forced.popleft()
+        sequence.sampler.accept(token)
+        return token
+
     def _append(self, sequence: Sequence, token: int) -> str:
         piece = self._model.token_bytes(token)
         sequence.tokens.append(token)
@@ -190,7 +197,10 @@ class TokenLoop:
         """What must follow the last token: it need not be sampled, and is computed with the next step."""
         assert sequence.sampler is not None
         text = ""
-        while not sequence.is_full and (forced := self._forced(sequence)):
+        while not sequence.is_full and not sequence.forced and (forced := self._forced(sequence)):
+            if sequence.request.top_logprobs is not None:
+                sequence.forced.extend(forced)
+                break
             for token in forced:
                 if sequence.is_full:
                     break

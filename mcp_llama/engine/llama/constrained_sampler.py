@@ -69,21 +69,20 @@ class ConstrainedSampler:
 
     A free draw is kept if the constraint allows it, else the draw is repeated among those of the chain's candidates
     that it allows: the distribution is the chain's own, given that the token is allowed. If the chain has left none of
-    those, it chooses among all tokens that are allowed.
+    those, it chooses among all tokens that are allowed. Mirostat learns from every draw, so it sees these alone.
     """
 
     def __init__(self, free: LlamaSampler, constraint: Constraint, candidates: Candidates) -> None:
         self._free = free
         self._choice = lib.llama_sampler_chain_get(free.chain, lib.llama_sampler_chain_n(free.chain) - 1)
+        self._learns = lib.llama_sampler_name(self._choice).startswith(b"mirostat")
         self._constraint = constraint
         self._candidates = candidates
 
     def sample(self, row: int) -> int:
         """Choose and accept the next token; see `Sampler.sample`."""
         self._candidates.fill(self._free.context, row)
-        token = self._candidates.choose(self._free.chain)
-        if not self._constraint.allows(token):
-            token = self._choose_allowed(row)
+        token = self._choose_from(self._constraint.allowed()) if self._learns else self._choose(row)
         self.accept(token)
         return token
 
@@ -96,11 +95,17 @@ class ConstrainedSampler:
         """Free the chain."""
         self._free.close()
 
-    def _choose_allowed(self, row: int) -> int:
+    def _choose(self, row: int) -> int:
+        token = self._candidates.choose(self._free.chain)
+        if self._constraint.allows(token):
+            return token
         allowed = self._constraint.allowed()
         if self._candidates.keep(allowed):
             return self._candidates.choose(self._choice)
         self._candidates.fill(self._free.context, row)
+        return self._choose_from(allowed)
+
+    def _choose_from(self, allowed: npt.NDArray[np.bool_]) -> int:
         if self._candidates.keep(allowed):
             token = self._candidates.choose(self._free.chain)
             if self._candidates.is_possible:

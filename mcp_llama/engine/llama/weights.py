@@ -7,6 +7,7 @@ import ctypes
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from mcp_llama.engine.llama.library import clear_errors, first_error, start_libr
 from mcp_llama.engine.llama.options import ModelOptions
 from mcp_llama.engine.llama.readers import Readers
 from mcp_llama.engine.sampling import SamplingParams
-from mcp_llama.errors import ModelLoadError, RequestError
+from mcp_llama.errors import EngineError, ModelLoadError, RequestError
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,11 @@ _SAMPLING_KEYS = {
     "mirostat_tau": "mirostat_tau",
     "mirostat_eta": "mirostat_eta",
 }
+
+_TOKENIZE = ctypes.CFUNCTYPE(
+    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32, ctypes.c_bool,
+    ctypes.c_bool,
+)  # fmt: skip
 
 
 class Weights:
@@ -116,11 +122,28 @@ class Weights:
                 self._read_piece(token, special=token in self._visible) or self._control_piece(token)
                 for token in range(self.n_vocab)
             ]
-            tokenize = ctypes.cast(cast(Any, lib)._lib.llama_tokenize, ctypes.c_void_p).value
             make = cast(Any, LLTokenizer).from_llamacpp
             return make(
-                tokens=pieces, vocab_ptr=self._vocab, tokenize_fptr=tokenize, eos_token=sorted(self._eog), slices=None
+                tokens=pieces,
+                vocab_ptr=self._vocab,
+                tokenize_fptr=ctypes.cast(self._guarded_tokenize, ctypes.c_void_p).value,
+                eos_token=sorted(self._eog),
+                slices=None,
             )
+
+    @cached_property
+    def _guarded_tokenize(self) -> Any:
+        """llama_tokenize for llguidance, which may still compile a grammar while the file is closed."""
+        direct = ctypes.cast(cast(Any, lib)._lib.llama_tokenize, _TOKENIZE)
+
+        def tokenize(*arguments: Any) -> int:
+            try:
+                with self._readers.reading():
+                    return direct(*arguments)
+            except EngineError:
+                return 0
+
+        return _TOKENIZE(tokenize)
 
     def _control_piece(self, token: int) -> bytes:
         # The byte 0xff makes a token one that no text can match.
