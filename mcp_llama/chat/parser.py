@@ -65,8 +65,7 @@ class AnswerParser:
 
     def flush(self) -> Parts:
         """What was held back, at the end of an answer."""
-        if self._state == self._beginning:
-            self._release_space()
+        self._release_space()
         (self._reasoning_text if self.reasons else self._text).append(self._held)
         self._held = ""
         return self._take()
@@ -90,14 +89,14 @@ class AnswerParser:
         self._held = text
         opening = self._marks.start if self._marks and self._may_reason else ""
         opened = prefix_length(text, opening) if opening else 0
-        head = self._start.length(text) if self._start else 0
+        trigger = self._start.trigger if self._start else ""
+        head = prefix_length(text, trigger) if trigger else self._start.length(text) if self._start else 0
         if not text or opened is None or (head is None and not opened):
             return False
         if opened:
             self._open(opened)
         elif head:
-            self._held = text[head:]
-            self._state = self._calling
+            self._state = self._heading
         else:
             self._release_space()
             self._state = self._saying
@@ -146,6 +145,9 @@ class AnswerParser:
         length = self._start.length(self._held)
         if length is None:
             return False
+        if self._reasoned or not length:
+            self._release_space()
+        self._space = []
         if not length:
             self._text.append(self._start.trigger)
         self._held = self._held[length or len(self._start.trigger) :]

@@ -204,6 +204,20 @@ def test_a_trigger_without_its_head_is_text(text: str) -> None:
     assert read(parser(HERMES), list(text)) == Answer(text=text)
 
 
+def test_white_space_before_calls_is_text_only_where_text_is() -> None:
+    calls = written(HERMES, ("add", "{}"))
+    for text, said, reasoning in (
+        ("\n\n", "", ""),
+        ("\nx\n", "\nx\n", ""),
+        ("\n<tool_call> ", "\n<tool_call> ", ""),
+        ("<think>hm</think>\n\n", "", "hm"),
+        ("<think>hm</think>\n<tool_call> ", "<tool_call> ", "hm"),
+    ):
+        assert read(parser(HERMES), list(text + calls)) == Answer(reasoning, said, [("add", "{}")])
+    verbatim = AnswerParser(THINK, free(HERMES), verbatim=True)
+    assert read(verbatim, ["<think>hm</think>\n\n" + calls]).reasoning == "<think>hm</think>\n\n"
+
+
 @each_syntax
 def test_without_tools_a_call_is_text(syntax: CallSyntax) -> None:
     text = "He said: " + written(syntax, ("add", "{}"))
@@ -250,6 +264,17 @@ def test_an_answer_that_must_call_is_calling_from_its_beginning() -> None:
     made.push("<tool_")
     assert made.is_calling
     assert not made.has_calls
+
+
+@pytest.mark.parametrize("before", ["", "\n", "I add. ", "<think>hm</think>"])
+def test_calls_have_begun_with_their_trigger(before: str) -> None:
+    made = parser(HERMES)
+    made.push(before + "<tool_call")
+    assert not made.is_calling
+    made.push(">")
+    assert made.is_calling
+    assert made.flush().text.strip() == "<tool_call>"
+    assert made.is_calling
 
 
 @each_syntax
