@@ -218,6 +218,13 @@ def test_a_visible_token_that_is_forced_is_not_spelled_out(showing_model: LlamaM
     assert constraint.forced() == [*tokens(showing_model, "so\n"), token_of(showing_model, VISIBLE[0])]
 
 
+def test_a_visible_token_is_allowed_where_it_is_one_of_two_texts_that_begin_alike(showing_model: LlamaModel) -> None:
+    own = Constraints(showing_model.grammar_tokenizer(), tuple(name.encode() for name in VISIBLE))
+    constraint = compiled("lark", 'start: "<jupyter_start>" | "<jupyter_text>"', own)
+    assert constraint.forced() == []
+    assert constraint.allowed()[token_of(showing_model, VISIBLE[0])]
+
+
 def test_a_grammar_of_a_closed_model_may_still_be_compiled(real_model_path: Path) -> None:
     model = LlamaModel(real_model_path, ModelOptions(n_ctx=64, n_slots=1, n_threads=1))
     own = Constraints(model.grammar_tokenizer())
