@@ -109,7 +109,10 @@ _REASONING = (
     ReasoningMarks("<|channel>thought\n", "<channel|>"),
     ReasoningMarks("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
 )
-_FOREIGN_CALLS = ("<function=", "<arg_key>", "<parameter", "<invoke", "<|tool_call_begin|>", "<|tool_call_start|>")
+_FOREIGN_CALLS = (
+    *("<function=", "<arg_key>", "<parameter", "<invoke", "<tool_calls>"),
+    *("<|tool_call_begin|>", "<|tool_call_start|>"),
+)
 """Signs of templates whose calls are not one of ours, though they may hold `<tool_call>`."""
 
 MARKER_TOKENS = frozenset(

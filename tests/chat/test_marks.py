@@ -63,6 +63,7 @@ def test_a_template_that_names_no_end_of_reasoning_knows_none(source: str) -> No
         ("<tool_call><function=", None),
         ("<tool_call>{{ name }}<arg_key>", None),
         ("<tool_call> <|tool_call_begin|>", None),
+        ("within <tool_call></tool_call> tags: <tool_calls>[{{ calls }}]</tool_calls>", None),
     ],
 )
 def test_the_syntax_of_calls_is_that_of_the_template(source: str, syntax: CallSyntax | None) -> None:
