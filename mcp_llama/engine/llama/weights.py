@@ -115,7 +115,7 @@ class Weights:
         """The vocabulary as llguidance wants it, which sees just the bytes that `token_bytes` gives.
 
         Raises:
-            EngineError: the model has been closed.
+            EngineError: the model has been closed, or llguidance cannot work with its vocabulary.
         """
         with self._readers.reading():
             pieces = [
@@ -123,13 +123,16 @@ class Weights:
                 for token in range(self.n_vocab)
             ]
             make = cast(Any, LLTokenizer).from_llamacpp
-            return make(
-                tokens=pieces,
-                vocab_ptr=self._vocab,
-                tokenize_fptr=ctypes.cast(self._guarded_tokenize, ctypes.c_void_p).value,
-                eos_token=sorted(self._eog),
-                slices=None,
-            )
+            try:
+                return make(
+                    tokens=pieces,
+                    vocab_ptr=self._vocab,
+                    tokenize_fptr=ctypes.cast(self._guarded_tokenize, ctypes.c_void_p).value,
+                    eos_token=sorted(self._eog),
+                    slices=None,
+                )
+            except ValueError as error:
+                raise EngineError(f"This model's vocabulary cannot be used for grammars: {error}") from error
 
     @cached_property
     def _guarded_tokenize(self) -> Any:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from mcp_llama.api import FormatKind, Result
 from mcp_llama.engine.constraint import Constraint, Constraints
 from mcp_llama.engine.engine import Engine
 from mcp_llama.engine.llama import LlamaModel, ModelOptions
+from mcp_llama.engine.llama.readers import Readers
 from mcp_llama.engine.sampling import SamplingParams
+from mcp_llama.errors import EngineError
 from tests.engine.constraining import compiled, constrained, constraint_for
 from tests.engine.llama.decoding import RecordingModel, tokens
 from tests.engine.sequences import request, run, run_all
@@ -233,3 +236,25 @@ def test_a_grammar_of_a_closed_model_may_still_be_compiled(real_model_path: Path
     constraint = compiled("regex", "hello world, this is [a-z]+", own)
     constraint.advance("hello")
     assert constraint.forced() == []
+    with pytest.raises(EngineError, match="closed"):
+        model.grammar_tokenizer()
+
+
+def test_a_vocabulary_that_is_closed_while_grammars_learn_it_is_an_error(
+    real_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = LlamaModel(real_model_path, ModelOptions(n_ctx=64, n_slots=1, n_threads=1))
+    entered: list[bool] = []
+    reading = Readers.reading
+
+    def closed_to_all_but_the_first(readers: Readers) -> AbstractContextManager[None]:
+        if entered:
+            raise EngineError("The model has been closed.")
+        entered.append(True)
+        return reading(readers)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Readers, "reading", closed_to_all_but_the_first)
+        with pytest.raises(EngineError, match="vocabulary cannot be used"):
+            model.grammar_tokenizer()
+    model.close()
