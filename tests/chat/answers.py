@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from mcp_llama.chat.call_start import CallStart
 from mcp_llama.chat.delta import Parts, ToolCallDelta
 from mcp_llama.chat.marks import GENERIC, HERMES, LLAMA, MISTRAL_ARGS, MISTRAL_LIST, CallSyntax, ReasoningMarks
 from mcp_llama.chat.parser import AnswerParser
@@ -20,10 +22,21 @@ SYNTAXES = {
     "llama": LLAMA,
     "generic": GENERIC,
 }
+each_syntax = pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 _ID = re.compile(r"[a-zA-Z0-9]{9}")
 
 _SPACES = (" ", "\n", "\t", "\r\n", " " * 5, "\n" * 9, "\u00a0", "\u2003", "\x0b", "\x1f")
 _WORDS = ("x", "é", "</thin", "<thinking>", '"', "{", "}", "[", "]", ":", ",", "\\", "add", "sub", "1", '{"n": 1}')
+
+
+def free(syntax: CallSyntax) -> CallStart:
+    """Calls beside free text."""
+    return CallStart(syntax, ("add", "sub"))
+
+
+def parser(syntax: CallSyntax | None = None, marks: ReasoningMarks | None = THINK) -> AnswerParser:
+    """A parser of free text, with calls if there is a syntax."""
+    return AnswerParser(marks, None if syntax is None else free(syntax))
 
 
 def written(syntax: CallSyntax, *calls: tuple[str, str]) -> str:

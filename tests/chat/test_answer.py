@@ -15,11 +15,10 @@ from mcp_llama.chat.delta import ChatDelta
 from mcp_llama.chat.marks import HERMES, CallSyntax
 from mcp_llama.chat.parser import AnswerParser
 from mcp_llama.engine.types import Finish, TokenDelta
-from tests.chat.answers import SYNTAXES, THINK, answer_texts, cut, written
+from tests.chat.answers import THINK, answer_texts, cut, each_syntax, written
 
 OBJECT = OutputFormat("json_object")
 CALLS = written(HERMES, ("add", '{"n": 1}'), ("sub", "{}"))
-each_syntax = pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 
 
 def reader(

@@ -19,11 +19,10 @@ from mcp_llama.chat.marks import (
     literal_pattern,
     reasoning_marks,
 )
-from tests.chat.answers import SYNTAXES, answer_texts
+from tests.chat.answers import answer_texts, each_syntax
 from tests.chat.walks import CONSTRAINTS, longest, may_end
 
 LOOSE = pytest.mark.parametrize("syntax", [LLAMA, GENERIC], ids=["llama", "generic"])
-each_syntax = pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 
 
 @pytest.mark.parametrize(

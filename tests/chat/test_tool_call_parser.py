@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from mcp_llama.chat.delta import Parts, ToolCallDelta
 from mcp_llama.chat.marks import CallSyntax
 from mcp_llama.chat.tool_calls import ToolCallParser, new_call_id
-from tests.chat.answers import SYNTAXES, Answer, cut, written
+from tests.chat.answers import SYNTAXES, Answer, cut, each_syntax, written
 from tests.chat.test_json_span import OBJECTS
 from tests.chat.work import lines_run
 
-each_syntax = pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 several = pytest.mark.parametrize(
     "syntax", [syntax for syntax in SYNTAXES.values() if syntax.separator], ids=lambda syntax: syntax.trigger
 )
