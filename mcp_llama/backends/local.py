@@ -56,7 +56,7 @@ class LocalBackend:
         form = request.format
         if form is None:
             return loaded.engine.generate(_token_request(loaded, tokens, request))
-        grammar = whole_text(format_part(form))
+        grammar = await self._grammar_thread.run(lambda: whole_text(format_part(form)))
         constraint = await self._compiled(loaded, grammar)
         token_request = _token_request(loaded, tokens, request, constraint=constraint)
         return loaded.engine.generate(token_request, FormatReader(form, (*grammar.relaxed, *constraint.warnings)))

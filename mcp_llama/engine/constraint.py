@@ -5,13 +5,15 @@ from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
-from mcp_llama.engine.json_schema_size import parser_limits
+from mcp_llama.engine.json_schema.size import parser_limits
 from mcp_llama.errors import ConstraintError
 
 MAX_CACHED = 32
-_LIMITS = parser_limits()
+_SCHEMA_LIMITS = parser_limits()
+_GRAMMAR_LIMITS = LLParserLimits(verbose_errors=False)
+"""Other grammars have no need of the long rows that come of schemas with many keys."""
 
 
 class Constraint:
@@ -120,15 +122,19 @@ class Constraints:
         self._lock = Lock()
         self._compiled: dict[str, LLMatcher] = {}
 
-    def compile(self, grammar: str) -> Constraint:
+    def compile(self, grammar: str, *, of_schemas: bool = True) -> Constraint:
         """A constraint at its beginning; `grammar` is in llguidance's own JSON or Lark notation.
+
+        `of_schemas`: what a caller has sent of it are JSON schemas alone.
 
         Raises:
             ValueError: it is not valid; carries llguidance's own message.
         """
         with self._lock:
             known = self._compiled.pop(grammar, None)
-        matcher = known if known is not None else self._compile(grammar)
+        matcher = (
+            known if known is not None else self._compile(grammar, _SCHEMA_LIMITS if of_schemas else _GRAMMAR_LIMITS)
+        )
         with self._lock:
             self._compiled[grammar] = matcher
             while len(self._compiled) > MAX_CACHED:
@@ -137,10 +143,10 @@ class Constraints:
 
     def failure_of(self, grammar: str) -> str | None:
         """Why a grammar is not valid, None if it is."""
-        return LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS).get_error() or None
+        return LLMatcher(self._tokenizer, grammar, log_level=0, limits=_SCHEMA_LIMITS).get_error() or None
 
-    def _compile(self, grammar: str) -> LLMatcher:
-        matcher = LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
+    def _compile(self, grammar: str, limits: LLParserLimits) -> LLMatcher:
+        matcher = LLMatcher(self._tokenizer, grammar, log_level=0, limits=limits)
         if matcher.is_error():
             raise ValueError(matcher.get_error())
         return matcher

@@ -1,32 +1,23 @@
 """Grammars in llguidance's notation, from what a caller asks a text to be."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from llguidance import LLMatcher
-from llguidance.gbnf_to_lark import gbnf_to_lark
 
 from mcp_llama.api import OutputFormat
 from mcp_llama.engine.constraint import Constraint, Constraints
-from mcp_llama.engine.json_schema import prepare
-from mcp_llama.engine.json_schema_fault import explain
+from mcp_llama.engine.json_schema.fault import explain
+from mcp_llama.engine.json_schema.prepared import prepare
+from mcp_llama.engine.lark import checked_lark, lark_from_gbnf
 from mcp_llama.engine.pattern import fault_of_pattern
 from mcp_llama.errors import ConstraintError
 
 MAX_GRAMMAR = 64_000
 """Characters of a regular expression or grammar."""
-MAX_NESTING = 5_000
-"""The rules of a grammar and how deep the brackets of each nest, together. llguidance recurses through them; it takes
-some 20 MB of stack for as many."""
-MAX_GBNF_RULES = 1_000
-"""The time of their conversion grows with the square of their number."""
-
 _MAX_REASON = 300
-_LITERAL = re.compile(r'//.*|"(?:\\.|[^"\\\n])*"|/(?:\\.|[^/\\\n])+/')
-_RULE = re.compile(r"^[ \t]*[?!]?[A-Za-z_]\w*(?:[.{\[][^:\n]*)?[ \t]*:", re.MULTILINE)
 
 Json = dict[str, Any]
 
@@ -61,7 +52,8 @@ class Grammar:
         """
         bodies = [{"lark_grammar": self.lark}, *({"name": name, **part.body} for name, part in self.parts.items())]
         try:
-            return constraints.compile(json.dumps({"grammars": bodies}))
+            of_schemas = all(part.schema is not None for part in self.parts.values())
+            return constraints.compile(json.dumps({"grammars": bodies}), of_schemas=of_schemas)
         except ValueError as error:
             for part in self.parts.values():
                 _check(part, constraints)
@@ -96,9 +88,9 @@ def format_part(form: OutputFormat) -> Part:
             lark = json.loads(LLMatcher.grammar_from_regex(pattern))["grammars"][0]["lark_grammar"]
             return Part(subject, {"lark_grammar": lark})
         case "gbnf":
-            return Part(subject, {"lark_grammar": _checked(_from_gbnf(_text(form, subject), subject), subject)})
+            return Part(subject, {"lark_grammar": lark_from_gbnf(_text(form, subject), subject)})
         case "lark":
-            return Part(subject, {"lark_grammar": _checked(_text(form, subject), subject)})
+            return Part(subject, {"lark_grammar": checked_lark(_text(form, subject), subject)})
 
 
 def schema_part(schema: object, subject: str, *, lenient: bool = False) -> Part:
@@ -139,34 +131,8 @@ def _text(form: OutputFormat, subject: str) -> str:
     return form.definition
 
 
-def _checked(lark: str, subject: str) -> str:
-    """`lark`, if llguidance can read it without an overflow of its stack."""
-    nesting = 0
-    for rule in _RULE.split(_LITERAL.sub("", lark)):
-        depth = deepest = 0
-        for bracket in re.findall(r"[()\[\]]", rule):
-            depth += 1 if bracket in "([" else -1
-            deepest = max(deepest, depth)
-        nesting += 1 + deepest
-    if nesting > MAX_NESTING:
-        raise ConstraintError(subject, f"its rules and brackets nest {nesting:,} deep; at most {MAX_NESTING:,} may be.")
-    return lark
-
-
 def _reason(message: str) -> str:
     """llguidance's message as one line, which for a regular expression ends with what is wrong with it."""
     lines = [line.strip() for line in message.splitlines()]
     faults = [line for line in lines if line.startswith("error: ")]
     return " ".join([" ".join(lines if not faults else lines[:1])[:_MAX_REASON], *faults[:1]])
-
-
-def _from_gbnf(text: str, subject: str) -> str:
-    if len(_RULE.findall(text)) > MAX_GBNF_RULES:
-        raise ConstraintError(subject, f"it has more than {MAX_GBNF_RULES:,} rules.")
-    try:
-        return gbnf_to_lark(text)
-    except RecursionError:
-        raise ConstraintError(subject, "it is nested too deeply.") from None
-    except Exception as error:
-        # The converter raises bare exceptions for whatever it does not understand.
-        raise ConstraintError(subject, f"it is not valid GBNF: {error}") from error

@@ -2,7 +2,7 @@
 
 import re
 
-_LARGEST = 5_000
+LARGEST = 5_000
 _LOOKS = re.compile(r"(?:^|[^\\])(?:\\\\)*(\(\?<?[=!]|\\[1-9]|\\k<|\\[bB](?![^\[]*\]))")
 _REPEAT = re.compile(r"\{(\d{1,9})(?:,\d*)?\}")
 
@@ -50,6 +50,6 @@ def fault_of_pattern(pattern: str) -> str | None:
         return "lookarounds, word boundaries and back references are not supported"
     if foreign_class(pattern):
         return "'[', '&&', '--' and '~~' within a character class must be escaped"
-    if least_work(pattern) > _LARGEST:
-        return f"it unfolds to more than {_LARGEST:,} characters"
+    if least_work(pattern) > LARGEST:
+        return f"it unfolds to more than {LARGEST:,} characters"
     return None

@@ -8,6 +8,7 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, WithJsonSchema
 
 from mcp_llama.api import FinishReason, ModelStatus, RankedToken, Result, TokenLogprob, ToolCall
+from mcp_llama.chat.json_value import json_value
 
 TIMINGS_KEY = "mcp-llama/timings"
 """Where in a result's `_meta` the facts are that an agent need not read."""
@@ -137,7 +138,7 @@ def _choice(result: Result) -> dict[str, Any]:
 
 def _arguments(call: ToolCall) -> Any:
     try:
-        return json.loads(call.arguments)
+        return json_value(call.arguments)
     except ValueError:
         return call.arguments
 

@@ -9,10 +9,11 @@ import pytest
 from anyio import to_thread
 
 from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, OutputFormat, Result
+from mcp_llama.backends.grammar_thread import GrammarThread
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.engine.constraint import Constraint, Constraints
 from mcp_llama.engine.limits import EngineLimits
-from mcp_llama.errors import ConstraintError, RequestError
+from mcp_llama.errors import ConstraintError, RequestError, UnavailableError
 from tests.fake_model import FakeModel
 from tests.gate import PATIENCE_S
 
@@ -27,12 +28,12 @@ class Compiler:
         self.grammars: list[str] = []
         compile_one = Constraints.compile
 
-        def held(constraints: Constraints, grammar: str) -> Constraint:
+        def held(constraints: Constraints, grammar: str, *, of_schemas: bool) -> Constraint:
             self.threads.append(threading.get_ident())
             self.grammars.append(grammar)
             self.begun.release()
             assert self.released.wait(PATIENCE_S)
-            return compile_one(constraints, grammar)
+            return compile_one(constraints, grammar, of_schemas=of_schemas)
 
         monkeypatch.setattr(Constraints, "compile", held)
 
@@ -169,3 +170,11 @@ async def test_a_grammar_that_nests_deeply_compiles(backend: LocalBackend) -> No
     form = OutputFormat("lark", f'start: r0\n{rules}\nr3500: "yes"')
     request = GenerateRequest(prompt="aaa", format=form, limits=Limits(max_tokens=8))
     assert (await answer(backend, request)).text == "yes"
+
+
+async def test_a_stopped_server_compiles_no_more() -> None:
+    thread = GrammarThread()
+    assert await thread.run(lambda: 7) == 7
+    thread.close()
+    with pytest.raises(UnavailableError, match="stopping"):
+        await thread.run(lambda: 7)

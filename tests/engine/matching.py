@@ -7,8 +7,8 @@ import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from llguidance._tokenizer import TokenizerWrapper
 
-from mcp_llama.engine.json_schema_rules import Schema
-from mcp_llama.engine.json_schema_size import parser_limits
+from mcp_llama.engine.json_schema.rules import Schema
+from mcp_llama.engine.json_schema.size import parser_limits
 
 PIECES = ('": ', '", ', '{"', '"}', ", ", "true", "null", "\\u00", "12", "ab", "é", "2024-", ".5", "e+", '\\"', "]}")
 CLOSING = frozenset(b'"]}')

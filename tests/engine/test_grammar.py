@@ -10,15 +10,14 @@ from mcp_llama.api import FormatKind, OutputFormat
 from mcp_llama.backends.grammar_thread import GrammarThread
 from mcp_llama.engine.constraint import Constraints
 from mcp_llama.engine.grammar import (
-    MAX_GBNF_RULES,
     MAX_GRAMMAR,
-    MAX_NESTING,
     Grammar,
     Part,
     format_part,
     schema_part,
     whole_text,
 )
+from mcp_llama.engine.lark import MAX_GBNF_RULES, MAX_NESTING
 from mcp_llama.errors import ConstraintError
 from tests.engine.constraining import compiled, fits, tokens
 from tests.engine.matching import TOKENIZER
@@ -217,3 +216,9 @@ def test_llama_cpps_own_grammars_convert_and_take_their_texts(grammars: Path, na
 
 def test_no_grammar_of_llama_cpp_is_left_out(grammars: Path) -> None:
     assert {path.stem for path in grammars.glob("*.gbnf")} == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("lark", [f"start: {'/[a-z]*/ ' * 5_000}", "start: /((a{1000}){1000}){1000}/"])
+def test_a_grammar_whose_steps_would_take_long_fails_at_once_or_at_its_first_step(lark: str) -> None:
+    with pytest.raises(ConstraintError):
+        whole_text(format_part(OutputFormat("lark", lark))).compile(Constraints(TOKENIZER)).allowed()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mcp_llama.engine.json_schema import prepare
+from mcp_llama.engine.json_schema.prepared import prepare
 from mcp_llama.errors import ConstraintError
 
 from .matching import matcher
@@ -123,7 +123,7 @@ def test_a_schema_that_would_hurt_is_refused(name: str) -> None:
 
 ENFORCEMENT = """
 import json, sys, time
-from mcp_llama.engine.json_schema import prepare
+from mcp_llama.engine.json_schema.prepared import prepare
 from tests.engine.matching import matcher
 
 started = time.perf_counter()

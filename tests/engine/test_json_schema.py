@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from mcp_llama.engine.json_schema import prepare
-from mcp_llama.engine.json_schema_fault import explain, locate
+from mcp_llama.engine.json_schema.fault import explain, locate
+from mcp_llama.engine.json_schema.prepared import prepare
 from mcp_llama.errors import ConstraintError
 
 from .matching import accepts, failure_of

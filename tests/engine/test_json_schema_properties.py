@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from mcp_llama.engine.json_schema import prepare
+from mcp_llama.engine.json_schema.prepared import prepare
 from mcp_llama.errors import ConstraintError
 
 from .matching import failure_of, random_text

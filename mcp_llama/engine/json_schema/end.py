@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from mcp_llama.engine.json_pointer import find, from_fragment
-from mcp_llama.engine.json_schema_keywords import is_list, is_mapping, is_number
-from mcp_llama.engine.json_schema_rules import Schema
+from mcp_llama.engine.json_schema.keywords import is_list, is_mapping, is_number
+from mcp_llama.engine.json_schema.pointer import find, from_fragment
+from mcp_llama.engine.json_schema.rules import Schema
 
 _MAX_ROUNDS = 20
 

@@ -9,9 +9,9 @@ from functools import reduce
 
 from llguidance import LLParserLimits
 
-from mcp_llama.engine.json_pointer import find, from_fragment
-from mcp_llama.engine.json_schema_keywords import HOLDS, LONGEST_NAME, is_list, is_mapping
-from mcp_llama.engine.json_schema_rules import Schema
+from mcp_llama.engine.json_schema.keywords import HOLDS, LONGEST_NAME, is_list, is_mapping
+from mcp_llama.engine.json_schema.pointer import find, from_fragment
+from mcp_llama.engine.json_schema.rules import Schema
 from mcp_llama.errors import ConstraintError
 
 MAX_CHARACTERS = 250_000

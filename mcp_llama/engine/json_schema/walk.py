@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from mcp_llama.engine.json_pointer import child, from_fragment, to_fragment
-from mcp_llama.engine.json_schema_keywords import (
+from mcp_llama.engine.json_schema.keywords import (
     ANNOTATIONS,
     COUNTS,
     FORMATS,
@@ -16,7 +15,8 @@ from mcp_llama.engine.json_schema_keywords import (
     misshapen,
     misspelt,
 )
-from mcp_llama.engine.json_schema_rules import (
+from mcp_llama.engine.json_schema.pointer import child, from_fragment, to_fragment
+from mcp_llama.engine.json_schema.rules import (
     Schema,
     bound_fault,
     bounds,

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
-from mcp_llama.engine.json_pointer import from_fragment
-from mcp_llama.engine.json_schema_keywords import is_list, is_mapping, is_number
+from mcp_llama.engine.json_schema.keywords import is_list, is_mapping, is_number
+from mcp_llama.engine.json_schema.pointer import from_fragment
 from mcp_llama.engine.pattern import fault_of_pattern
 
 LARGEST_INTEGER = 2**53 - 1

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Iterator
 
-from mcp_llama.engine.json_pointer import child, find, from_fragment
-from mcp_llama.engine.json_schema_keywords import HOLDS, is_list, is_mapping
-from mcp_llama.engine.json_schema_rules import Schema
+from mcp_llama.engine.json_schema.keywords import HOLDS, is_list, is_mapping
+from mcp_llama.engine.json_schema.pointer import child, find, from_fragment
+from mcp_llama.engine.json_schema.rules import Schema
 from mcp_llama.errors import ConstraintError
 
 FailureOf = Callable[[Schema], str | None]

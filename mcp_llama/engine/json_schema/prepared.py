@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from mcp_llama.engine.json_schema_end import ends
-from mcp_llama.engine.json_schema_rules import Schema
-from mcp_llama.engine.json_schema_size import check_work, checked
-from mcp_llama.engine.json_schema_walk import Walk
+from mcp_llama.engine.json_schema.end import ends
+from mcp_llama.engine.json_schema.rules import Schema
+from mcp_llama.engine.json_schema.size import check_work, checked
+from mcp_llama.engine.json_schema.walk import Walk
 from mcp_llama.errors import ConstraintError
 
 # Without \u every string has one spelling, so that no key can be repeated in disguise.
