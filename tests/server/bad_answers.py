@@ -84,7 +84,8 @@ BAD_TOOLS: dict[str, BadCall] = {
     ),
     "tool with an unknown key": _chat("tools.0.function.color is unknown.", tools=[{**CLOCK, "color": "red"}]),
     "tool whose schema is none": _chat(
-        f"The schema of tool 'clock' cannot be enforced at '/', keyword 'type': {_TYPES}",
+        "The schema of tool 'clock' cannot be enforced at '/', keyword 'type': "
+        "arguments are an object, but the type is another",
         tools=[{"name": "clock", "parameters": {"type": "objekt"}}],
     ),
     "tool in MCP's shape whose schema is none": _chat(

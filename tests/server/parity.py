@@ -14,7 +14,7 @@ class Heard:
     """What a client makes of an answer; a list has an item for each choice, and no ids of calls."""
 
     deltas: list[list[Json]]
-    """The typed deltas as they came."""
+    """The typed deltas as they came, but each piece of a call in one of its own, as `/v1` has them."""
     messages: list[Json]
     """The deltas joined."""
     finals: list[Json]
@@ -31,7 +31,7 @@ async def through_mcp(client: Connection, arguments: Json) -> Heard:
     deltas = [deltas_of(call, number) for number in range(len(choices))]
     assert call.messages == choices[0]["text"]
     return Heard(
-        deltas=[without_ids(each) for each in deltas],
+        deltas=[_by_calls(without_ids(each)) for each in deltas],
         messages=[joined(each) for each in deltas],
         finals=[_of_tool(choice) for choice in choices],
         reasons=[choice["finish_reason"] for choice in choices],
@@ -61,6 +61,15 @@ async def through_v1(url: str, body: Json) -> Heard:
         reasons=[ends[n]["finish_reason"] for n in choices],
         notes=[ends[n].get("notes", []) for n in choices],
     )
+
+
+def _by_calls(deltas: list[Json]) -> list[Json]:
+    parts: list[Json] = []
+    for delta in deltas:
+        first, *rest = delta.get("tool_calls") or [None]
+        parts.append(delta if first is None else {**delta, "tool_calls": [first]})
+        parts += [{"tool_calls": [piece]} for piece in rest]
+    return parts
 
 
 def _take(choice: Json, deltas: list[list[Json]], ends: dict[int, Json]) -> None:
