@@ -22,6 +22,7 @@ class ReasoningSpan:
 
     def __init__(self, rule: ReasoningRule) -> None:
         self._budget = rule.budget
+        self._closing = rule.closing
         self._start = (rule.start or "").encode()
         self._end = rule.end.encode()
         self._seen = b""
@@ -35,6 +36,11 @@ class ReasoningSpan:
     def is_overdue(self) -> bool:
         """Whether it has used its budget up and goes on."""
         return self._inside and self._budget is not None and self.tokens >= self._budget
+
+    def take_closing(self) -> tuple[int, ...]:
+        """The tokens that end it; only once, because a model may not show that they do."""
+        closing, self._closing = self._closing, ()
+        return closing
 
     def push(self, piece: bytes) -> None:
         """Take the bytes of the next token in."""

@@ -1,28 +1,25 @@
 """TokenLoop: schedule, decode, sample, deliver. Engine thread only, except `in_prefill`."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence as TokenIds
 
 from mcp_llama.api import FinishReason
-from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.logprobs import read_logprob
 from mcp_llama.engine.metrics import EngineMetrics
 from mcp_llama.engine.model import DecodeAbortedError, DecodeError, Model, Sampler
+from mcp_llama.engine.outbox import Outbox
 from mcp_llama.engine.queue import QueueBounds
 from mcp_llama.engine.scheduler import Batch, Scheduler
 from mcp_llama.engine.sequence import Sequence
-from mcp_llama.engine.types import TokenDelta, TokenRequest
+from mcp_llama.engine.types import TokenRequest
 from mcp_llama.errors import EngineError, RequestError
 
 logger = logging.getLogger(__name__)
 
 _ABORT_WORTHY_ROWS = 32
 """A decode with fewer rows of a sequence is over sooner than its neighbours would be done again."""
-
-Deliveries = list[tuple[Generation, TokenDelta]]
 
 
 class TokenLoop:
@@ -38,7 +35,7 @@ class TokenLoop:
         self._queue = queue
         self._metrics = metrics
         self._scheduler = Scheduler(model.n_slots, model.n_ctx, model.n_batch)
-        self._deliveries: Deliveries = []
+        self._outbox = Outbox()
         metrics.watch(lambda: len(self._scheduler.running), lambda: len(self._scheduler.waiting))
 
     def add(self, sequence: Sequence) -> None:
@@ -113,7 +110,7 @@ class TokenLoop:
             sequence.num_computed_tokens = self._model.truncate(place.slot.id, shared)
             sequence.cached_tokens = sequence.num_computed_tokens
             self._metrics.admitted(sequence.admitted - sequence.request.arrival, sequence.cached_tokens)
-            self._deliveries.append((sequence.generation, sequence.delta()))
+            self._outbox.put(sequence.generation, sequence.delta())
             try:
                 sequence.sampler = self._new_sampler(sequence.request)
             except RequestError as error:
@@ -141,7 +138,7 @@ class TokenLoop:
         for sequence, count, row in batch.parts:
             sequence.num_computed_tokens += count
             if row is None:
-                self._deliveries.append((sequence.generation, sequence.delta()))
+                self._outbox.put(sequence.generation, sequence.delta())
             else:
                 self._sample(sequence, row)
 
@@ -209,10 +206,10 @@ class TokenLoop:
         return text
 
     def _forced(self, sequence: Sequence) -> TokenIds[int]:
-        rule, span, constraint = sequence.request.reasoning, sequence.reasoning, sequence.request.constraint
-        if span is not None and span.is_overdue and sequence.detokenizer.is_between_characters:
-            assert rule is not None
-            return rule.closing
+        span, constraint = sequence.reasoning, sequence.request.constraint
+        is_overdue = span is not None and span.is_overdue and sequence.detokenizer.is_between_characters
+        if span is not None and is_overdue and (closing := span.take_closing()):
+            return closing
         if constraint is None or sequence.request.top_logprobs is not None:
             return ()
         return constraint.forced()
@@ -225,7 +222,7 @@ class TokenLoop:
         elif sequence.is_full:
             self._finish(sequence, "length", text)
         else:
-            self._deliveries.append((sequence.generation, sequence.delta(text)))
+            self._outbox.put(sequence.generation, sequence.delta(text))
             if self._is_unread(sequence):
                 sequence.paused_since = time.monotonic()
                 self._metrics.paused()
@@ -251,28 +248,13 @@ class TokenLoop:
             sequence.sampler = None
         if sequence.request.constraint is not None:
             sequence.request.constraint.close()
-        self._deliveries.append((sequence.generation, delta))
+        self._outbox.put(sequence.generation, delta)
         self._metrics.finished(sequence, finish)
         _log(sequence, reason, finish.finished)
 
     def _deliver(self) -> None:
-        """Hand all deltas of a step over, with one call for each event loop."""
-        deliveries, self._deliveries = self._deliveries, []
-        by_loop: dict[asyncio.AbstractEventLoop, Deliveries] = {}
-        for delivery in deliveries:
-            by_loop.setdefault(delivery[0].loop, []).append(delivery)
-        for loop, group in by_loop.items():
-            try:
-                loop.call_soon_threadsafe(_put, group)
-            except RuntimeError:
-                # The loop is closed, and its readers are gone with it.
-                for generation, _ in group:
-                    self.abort(generation.sequence)
-
-
-def _put(deliveries: Deliveries) -> None:
-    for generation, delta in deliveries:
-        generation.put(delta)
+        for generation in self._outbox.send():
+            self.abort(generation.sequence)
 
 
 def _log(sequence: Sequence, reason: FinishReason, finished: float) -> None:

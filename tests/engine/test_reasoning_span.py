@@ -128,3 +128,9 @@ def test_a_budget_of_nothing_is_overdue_with_the_first_token() -> None:
 
 def test_a_span_without_a_budget_is_never_overdue() -> None:
     assert overdue_after(OPENED, *"abcdefgh") == [False] * 8
+
+
+def test_the_closing_tokens_are_given_once() -> None:
+    span = ReasoningSpan(ReasoningRule(start=None, end="</r>", budget=1, closing=(7, 8)))
+    span.push(b"a")
+    assert (span.is_overdue, span.take_closing(), span.take_closing()) == (True, (7, 8), ())
