@@ -53,9 +53,8 @@ def _loose_length(text: str, tokens: tuple[str, ...]) -> int | None:
     """The same for tokens that may have white space between them, as `CallSyntax.loose_head` says."""
     end = 0
     for token in tokens:
-        start = end
-        if end and (space := _SPACE.match(text, end)):
-            start = space.end()
+        space = _SPACE.match(text, end)
+        start = space.end() if space else end
         length = prefix_length(text[start : start + len(token)], token)
         if not length:
             return length

@@ -105,5 +105,9 @@ def fragments(syntax: CallSyntax, marks: ReasoningMarks = THINK) -> Sequence[str
 
 
 def answer_texts(syntax: CallSyntax, marks: ReasoningMarks = THINK) -> SearchStrategy[str]:
-    """Random texts out of fragments."""
-    return st.lists(st.sampled_from(fragments(syntax, marks)), max_size=12).map("".join)
+    """Random texts out of fragments, many of which begin with white space, reasoning, or a call."""
+    spaces = st.sampled_from(("", *_SPACES))
+    reasoning = st.sampled_from(("", "", marks.start + "x" + marks.end, "x" + marks.end))
+    calls = st.sampled_from(("", syntax.lead + syntax.head, written(syntax, ("add", "{}"))))
+    rest = st.lists(st.sampled_from(fragments(syntax, marks)), max_size=8).map("".join)
+    return st.tuples(spaces, reasoning, spaces, calls, rest).map("".join) | rest

@@ -121,6 +121,7 @@ def test_a_call_behind_white_space_is_one(syntax: CallSyntax) -> None:
         grammar, parser = made(syntax, ADD)
         text = space + written(syntax, ("add", "{}"))
         assert accepts(grammar, text)
+        assert not accepts(grammar, space + written(syntax, ("mul", "{}")))
         assert read(parser, [text]) == Answer(calls=[("add", "{}")])
 
 
