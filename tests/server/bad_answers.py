@@ -121,6 +121,8 @@ LONG_ANSWERS: dict[str, Json] = {
     "name in a schema": {"json_schema": {"properties": {LONG: {"type": "strin"}}}},
     "keyword": {"json_schema": {LONG: 1}},
     "schema": {"json_schema": LONG},
+    "regex": {"regex": "(" + LONG},
+    "lark": {"grammar": f"start: ({LONG}"},
     "grammar": {"grammar": f"root ::= ({LONG}"},
     "tool": {"tools": [LONG]},
     "name of a tool": {"tools": [{"name": LONG}]},
