@@ -77,6 +77,14 @@ def test_an_answer_is_its_reasoning_its_text_and_its_calls() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["<thin", "I <tool_", "I <tool_call>\n{", " "])
+def test_what_was_held_back_comes_with_the_end(text: str) -> None:
+    result, read = outcome(reader(), *text)
+    assert result.text == text
+    assert read[-1].text
+    assert outcome(reader(), "<think>hm</thi")[0].reasoning == "hm</thi"
+
+
 def test_a_delta_keeps_all_but_its_text() -> None:
     delta = TokenDelta("<think>a</think>b", 12, 3, 4, 0.5, 0.75, Finish("stop", None, 1.0), (), 2)
     expected = ChatDelta("b", 12, 3, 4, 0.5, 0.75, Finish("stop", None, 1.0), (), 2, reasoning="a")
