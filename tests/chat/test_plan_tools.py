@@ -12,7 +12,7 @@ from mcp_llama.errors import RequestError, UnknownNameError
 from tests.chat import plans
 from tests.chat.answers import written
 from tests.chat.plans import PLAIN, USER, allows, last_delta, plan
-from tests.chat.templates import answered, tool
+from tests.chat.templates import add, answered, tool
 
 NATIVE = {
     "qwen": (plans.QWEN, HERMES),
@@ -86,6 +86,20 @@ def test_calls_and_results_of_earlier_turns_are_shown(template: ChatTemplate, sy
         for word in ("seven and one", '"number": 7', "eight", "sure?"):
             assert word in found.prompt
         assert syntax.trigger.rstrip() in found.prompt
+
+
+def test_several_calls_of_a_turn_are_shown_one_by_one_where_the_template_takes_no_more() -> None:
+    single = (
+        "{% for message in messages %}{% if message.tool_calls and message.tool_calls | length > 1 %}"
+        "{{ raise_exception('One at once.') }}{% endif %}{% endfor %}"
+    )
+    template = ChatTemplate(single + plans.LLAMA.source, bos_text="", eos_text="")
+    calls = (add("7"), add("8", call_id="call_2", name="sub"))
+    results = tuple(Message(role="tool", content=f"is {call.id}", tool_call_id=call.id) for call in calls)
+    found = plan(asking(messages=(USER, Message(role="assistant", tool_calls=calls), *results)), template)
+    assert found.start == CallStart(LLAMA, ("add", "sub"))
+    for word in ('"number": 7', '"number": 8', "is call_1", "is call_2"):
+        assert word in found.prompt
 
 
 def test_calls_and_results_are_told_in_words_where_the_template_shows_none() -> None:
