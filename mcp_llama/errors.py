@@ -92,9 +92,9 @@ class ConstraintError(RequestError):
         self.reason = reason
         self.pointer = pointer
         self.keyword = keyword
-        where = "" if pointer is None else f" at {shown(pointer or '/')}"
+        where = "" if pointer is None else f" at {shown(pointer) if pointer else 'its root'}"
         what = "" if keyword is None else f", keyword {shown(keyword)}"
-        super().__init__(f"{subject} cannot be enforced{where}{what}: {reason}")
+        super().__init__(f"{subject} cannot be enforced{where}{what}: {reason.rstrip('.')}.")
 
 
 class UnknownNameError(RequestError):

@@ -27,15 +27,15 @@ BAD_FORMATS: dict[str, BadCall] = {
         grammar='root ::= "a"',
     ),
     "schema of an unknown type": _generate(
-        f"The JSON schema cannot be enforced at '/properties/a', keyword 'type': {_TYPES}",
+        f"The JSON schema cannot be enforced at '/properties/a', keyword 'type': {_TYPES}.",
         json_schema={"type": "object", "properties": {"a": {"type": "strin"}}},
     ),
     "schema with a keyword that cannot be kept": _chat(
-        "The JSON schema cannot be enforced at '/', keyword 'not': this keyword is not supported",
+        "The JSON schema cannot be enforced at its root, keyword 'not': this keyword is not supported.",
         json_schema={"not": {"type": "string"}},
     ),
     "schema that allows nothing": _generate(
-        "The JSON schema cannot be enforced at '/': false allows no value", json_schema=False
+        "The JSON schema cannot be enforced at its root: false allows no value.", json_schema=False
     ),
     "schema that is a list": _generate("json_schema is [1]: it must be a JSON schema.", json_schema=[1]),
     "schema that is a text": _generate("json_schema is 'text': it must be a JSON schema.", json_schema="text"),
@@ -84,12 +84,12 @@ BAD_TOOLS: dict[str, BadCall] = {
     ),
     "tool with an unknown key": _chat("tools.0.function.color is unknown.", tools=[{**CLOCK, "color": "red"}]),
     "tool whose schema is none": _chat(
-        "The schema of tool 'clock' cannot be enforced at '/', keyword 'type': "
-        "arguments are an object, but the type is another",
+        "The schema of tool 'clock' cannot be enforced at its root, keyword 'type': "
+        "arguments are an object, but the type is another.",
         tools=[{"name": "clock", "parameters": {"type": "objekt"}}],
     ),
     "tool in MCP's shape whose schema is none": _chat(
-        f"The schema of tool 'clock' cannot be enforced at '/properties/city', keyword 'type': {_TYPES}",
+        f"The schema of tool 'clock' cannot be enforced at '/properties/city', keyword 'type': {_TYPES}.",
         tools=[{"name": "clock", "inputSchema": {**PLACE, "properties": {"city": {"type": 5}}}}],
     ),
     "unknown variable of the template": _chat(
