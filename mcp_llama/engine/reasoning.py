@@ -55,7 +55,7 @@ class ReasoningSpan:
             self._look_for_end()
 
     def _look_for_start(self) -> None:
-        text = self._seen.lstrip()
+        text = self._seen.lstrip(b" \t\r\n")
         if text.startswith(self._start):
             self._inside = True
             self._seen = text[len(self._start) :]
