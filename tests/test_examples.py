@@ -30,6 +30,7 @@ def run_example(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]
 
 def test_every_example_is_run_by_a_test() -> None:
     tested = {"stream.py", "stdio.py", "throughput.py", "openai_stream.py", "similarity.py"}
+    tested |= {"tools.py", "structured.py"}
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == tested
 
 
@@ -44,6 +45,19 @@ def test_openai_stream_prints_tokens_and_their_number(url: str) -> None:
     done = run_example("openai_stream.py", url.replace("/mcp", "/v1"), "Why is the sky blue?")
     assert len(done.stdout.split()) > 1
     assert json.loads(done.stderr.strip())["completion_tokens"] > 1
+
+
+def test_tools_streams_a_call_and_an_answer_with_its_result(url: str) -> None:
+    done = run_example("tools.py", url.replace("/mcp", "/v1"), "How warm is it in Paris?")
+    assert json.loads(done.stderr.splitlines()[-1]) == {"city": "Paris"}
+    assert "24" in done.stdout
+
+
+def test_structured_prints_an_object_that_fits_its_schema(url: str) -> None:
+    printed = json.loads(run_example("structured.py", url, "Describe a cat.").stdout)
+    assert list(printed) == ["kind", "legs", "sound"]
+    assert printed["kind"] in ("dog", "cat", "bird")
+    assert printed["legs"] in range(9)
 
 
 def test_similarity_ranks_the_nearest_text_first(url: str) -> None:

@@ -41,7 +41,9 @@ async def test_a_given_seed_counts_up(kind: Kind, seed: int) -> None:
     async with played(SCENE) as play:
         seen: list[SamplingParams] = []
         sampler = play.model.sampler
-        play.model.sampler = lambda params, *rest: seen.append(params) or sampler(params, *rest)
+        play.model.sampler = lambda params, prompt, constraint=None: (
+            seen.append(params) or sampler(params, prompt, constraint)
+        )
         await ask(play.client, kind, seed=seed, n=3)
     assert [params.seed for params in seen] == [(seed + number) % (MAX_SEED + 1) for number in range(3)]
     assert len({replace(params, seed=0) for params in seen}) == 1

@@ -85,7 +85,7 @@ async def test_an_answer_can_be_sent_back_as_it_came(play: Play, helper: bool) -
         ({"role": "user", "content": "x", "reasoning_content": "Hm."}, "messages.1.reasoning_content"),
         ({"role": "user", "content": "x", "tool_calls": [CALL]}, "messages.1.tool_calls"),
         ({"role": "assistant", "content": None, "tool_calls": []}, "messages.1.content"),
-        ({"role": "assistant", "content": "x", "annotations": [{}]}, "messages.1.annotations"),
+        ({"role": "assistant", "content": "x", "annotations": ["x"]}, "messages.1.annotations"),
         ({"role": "function", "content": "22 °C", "name": "weather"}, "messages.1.role"),
         ({"role": "robot", "content": "x"}, "messages.1.role"),
         ({"content": "x"}, "messages.1.role"),

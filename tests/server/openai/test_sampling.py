@@ -47,7 +47,9 @@ async def test_every_sampling_option_reaches_the_model(kind: Kind) -> None:
     async with played(Scene()) as play:
         seen: list[SamplingParams] = []
         sampler = play.model.sampler
-        play.model.sampler = lambda params, *rest: seen.append(params) or sampler(params, *rest)
+        play.model.sampler = lambda params, prompt, constraint=None: (
+            seen.append(params) or sampler(params, prompt, constraint)
+        )
         await ask(play.client, kind, max_tokens=1, **own, extra_body=extra)
     (params,) = seen
     given: dict[str, Any] = {**OPTIONS, "dry_sequence_breakers": ("\n", "."), "logit_bias": ((65, 1.5), (66, -100.0))}

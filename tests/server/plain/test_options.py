@@ -1,11 +1,12 @@
 """Sampling options: each of them reaches the model, by every way, and keeps its bounds."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
+from mcp_llama.engine.constraint import Constraint
 from mcp_llama.engine.sampling import BOUNDS, MAX_SEED, SamplingParams
 from mcp_llama.server.wire import MAX_STOP, SamplingIn, StructuredSamplingIn
 from tests.fake_model import FakeSampler
@@ -47,9 +48,9 @@ async def sampled() -> AsyncGenerator[Sampled]:
     async with staged(Scene()) as (stage, url), asker(url) as client:
         sampled, sampler = Sampled(client), stage.model.sampler
 
-        def watched(params: SamplingParams, *rest: Any) -> FakeSampler:
+        def watched(params: SamplingParams, prompt: Sequence[int], constraint: Constraint | None = None) -> FakeSampler:
             sampled.params.append(params)
-            return sampler(params, *rest)
+            return sampler(params, prompt, constraint)
 
         stage.model.sampler = watched
         yield sampled
