@@ -123,7 +123,8 @@ def _options(request: ChatRequest, template: ChatTemplate) -> Mapping[str, objec
         return {"enable_thinking": False, **options} if "enable_thinking" in template.variables else options
     if "reasoning_effort" not in template.variables:
         raise RequestError(
-            f"The model's chat template knows no reasoning_effort {effort!r}. Leave it out, or set reasoning_budget."
+            f"The model's chat template knows no reasoning_effort {effort!r}. Leave it out, or set reasoning_budget.",
+            "reasoning_effort",
         )
     return {"reasoning_effort": effort, **options}
 
@@ -135,7 +136,7 @@ def _split_trailing(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...],
     if messages[-1].role != "assistant":
         return messages, None
     if messages[-1].tool_calls:
-        raise RequestError("The last message calls tools: answer them with tool messages first.")
+        raise RequestError("The last message calls tools: answer them with tool messages first.", "messages")
     return messages[:-1], messages[-1]
 
 

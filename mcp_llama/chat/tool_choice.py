@@ -20,16 +20,17 @@ def offered_tools(request: ChatRequest) -> Sequence[Tool]:
     """
     names = [tool.name for tool in request.tools]
     if len(names) > _MAX_TOOLS:
-        raise RequestError(f"There are {len(names)} tools, but at most {_MAX_TOOLS} may be given.")
+        raise RequestError(f"There are {len(names)} tools, but at most {_MAX_TOOLS} may be given.", "tools")
     for name in names:
         if not _TOOL_NAME.fullmatch(name):
-            raise RequestError(f"Tool name {shown(name)} is not allowed. Take 1 to 128 letters, digits, _ - . : or /.")
+            allowed = "Take 1 to 128 letters, digits, _ - . : or /."
+            raise RequestError(f"Tool name {shown(name)} is not allowed. {allowed}", "tools")
         if names.count(name) > 1:
-            raise RequestError(f"Two tools are called {name!r}. Give each one a name of its own.")
+            raise RequestError(f"Two tools are called {name!r}. Give each one a name of its own.", "tools")
     if isinstance(request.tool_choice, NamedTool) and request.tool_choice.name not in names:
         raise UnknownNameError("tool in tool_choice", request.tool_choice.name, names)
     if request.tool_choice == "required" and not names:
-        raise RequestError("tool_choice is required, but there are no tools. Give some.")
+        raise RequestError("tool_choice is required, but there are no tools. Give some.", "tool_choice")
     return () if request.tool_choice == "none" else request.tools
 
 

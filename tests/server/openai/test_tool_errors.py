@@ -85,6 +85,22 @@ REFUSED: dict[str, tuple[Kind, Json, str, tuple[str, ...]]] = {
         "tool_choice",
         ("'wether'", "Did you mean 'weather'?"),
     ),
+    "tools of one name": ("chat", {"tools": [tool("f"), tool("f")]}, "tools", ("Two tools are called 'f'",)),
+    "name of a tool": ("chat", {"tools": [tool("a b")]}, "tools", ("'a b' is not allowed",)),
+    "too many tools": (
+        "chat",
+        {"tools": [tool(f"f{number}") for number in range(129)]},
+        "tools",
+        ("There are 129 tools, but at most 128",),
+    ),
+    "choice without tools": ("chat", {"tool_choice": "required", "tools": []}, "tool_choice", ("there are no tools",)),
+    "effort": ("chat", {"reasoning_effort": "low"}, "reasoning_effort", ("knows no reasoning_effort 'low'",)),
+    "calls without results": (
+        "chat",
+        {"messages": [{"role": "assistant", "tool_calls": [{"id": "1", **tool("f")}]}]},
+        "messages",
+        ("answer them with tool messages",),
+    ),
     "choice that is none": ("chat", {"tools": OFFERED, "tool_choice": "any"}, "tool_choice", ("'any'", "'required'")),
     "type of a format": ("chat", {"response_format": json_schema(7)}, "response_format.json_schema.schema", ("is 7",)),
 }
