@@ -1,6 +1,7 @@
 """Lark and GBNF as callers send them: what llguidance can read without harm to the process."""
 
 import re
+from itertools import zip_longest
 
 from llguidance.gbnf_to_lark import gbnf_to_lark
 
@@ -41,7 +42,7 @@ def lark_from_gbnf(text: str, subject: str) -> str:
     if len(_RULE.findall(text)) > MAX_GBNF_RULES:
         raise ConstraintError(subject, f"it has more than {MAX_GBNF_RULES:,} rules.")
     try:
-        return checked_lark(gbnf_to_lark(text), subject)
+        return checked_lark(_without_terminals(gbnf_to_lark(text)), subject)
     except ConstraintError:
         raise
     except RecursionError:
@@ -49,6 +50,22 @@ def lark_from_gbnf(text: str, subject: str) -> str:
     except Exception as error:
         # The converter raises bare exceptions for whatever it does not understand.
         raise ConstraintError(subject, f"it is not valid GBNF: {error}") from error
+
+
+def _without_terminals(lark: str) -> str:
+    """The same rules, none of them a terminal: those take all the text they can, which a rule of GBNF does not."""
+    rules = set(re.findall(r"^([a-z]\w*)[ \t]*:", lark, re.MULTILINE))
+    names: dict[str, str] = {}
+    for terminal in re.findall(r"^([A-Z]\w*)[ \t]*:", lark, re.MULTILINE):
+        name = terminal.lower()
+        while name in rules:
+            name += "_"
+        rules.add(name)
+        names[terminal] = name
+    # Between the literals, which stay as they are.
+    parts = re.split(f"({_LITERAL.pattern})", lark)
+    renamed = [re.sub(r"\b[A-Z]\w*\b", lambda found: names.get(found[0], found[0]), part) for part in parts[::2]]
+    return "".join(part for pair in zip_longest(renamed, parts[1::2], fillvalue="") for part in pair)
 
 
 def _depth(rule: str) -> int:

@@ -40,6 +40,8 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required"
         ("regex", '"@x"', '"@x"', "@x"),
         ("gbnf", 'root ::= "x" [0-9]+ | word\nword ::= [a-z]{2,3}', "x12", "x"),
         ("gbnf", '# a comment\nroot ::= ("a" | "b")* "\\n"', "ab\n", "ab"),
+        ("gbnf", 'root ::= (digits "=" digits "\\n")+\ndigits ::= [0-9]+ ws\nws ::= [ \\n]*', "1=2\n", "1="),
+        ("gbnf", 'root ::= a-b A-B-c\na-b ::= "x"\nA-B-c ::= "Y" [A-Z]', "xYZ", "xy"),
         ("lark", 'start: "x" INT\nINT: /[0-9]+/', "x12", "x"),
         ("lark", 'start: %json {"type": "boolean"}', "true", "1"),
     ],
@@ -187,7 +189,7 @@ def test_what_is_not_enforced_is_told_for_all_parts() -> None:
 
 
 EXAMPLES = {
-    "arithmetic": "a+2*(b-3)=(7)\n",
+    "arithmetic": "a+2*(b-3)=7\n",
     "c": "int main(){return 1;}",
     "chess": "1. e4 e5\n2. Nf3 Nc6\n",
     "english": "Hello, world!",
