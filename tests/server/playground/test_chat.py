@@ -2,7 +2,13 @@
 
 from playwright.async_api import Browser, expect
 
+from tests.fake_model import CHAT_TEMPLATE
 from tests.server.playground.visit import SKY, visit
+from tests.server.scene import Scene
+
+REASONING = Scene(
+    scripts={None: ["<think>", "It ", "scatters.", "</think>", "Sky"]}, chat_template=CHAT_TEMPLATE + "{# </think> #}"
+)
 
 
 async def test_an_answer_that_was_cut_off_can_be_continued(browser: Browser) -> None:
@@ -49,3 +55,20 @@ async def test_the_next_message_can_be_written_but_not_sent_while_an_answer_come
         await visitor.ended()
         await expect(visitor.draft).to_have_value("And then?")
         assert len(visitor.log.sent) == 1
+
+
+async def test_reasoning_is_kept_apart_from_the_answer(browser: Browser) -> None:
+    async with visit(browser, REASONING) as visitor:
+        await visitor.ask("Why?")
+        await visitor.says("Sky")
+        reasoning = visitor.page.locator(".turn.assistant .reasoning")
+        await reasoning.get_by_text("Reasoning").click()
+        await expect(reasoning.locator("div")).to_have_text("It scatters.")
+        await expect(reasoning.locator("div")).to_be_visible()
+
+
+async def test_an_answer_without_reasoning_shows_none(browser: Browser) -> None:
+    async with visit(browser, SKY) as visitor:
+        await visitor.ask("Why?")
+        await visitor.says("Sky")
+        await expect(visitor.page.locator(".turn.assistant .reasoning")).to_be_hidden()
