@@ -31,6 +31,11 @@ class TurnRules:
     reasons: bool = False
     may_reason: bool = False
 
+    @property
+    def is_free(self) -> bool:
+        """Whether the answer may be any text."""
+        return self.content is None and not self.must_call
+
 
 def turn_grammar(rules: TurnRules) -> Grammar | None:
     """The grammar, None if the answer is free.
@@ -66,14 +71,16 @@ def _reasoning_rules(rules: TurnRules) -> list[str]:
     if not _reasoning(rules) or rules.marks is None:
         return []
     lines = [f"reasoning[lazy]: /(?s:.*){_pattern(rules.marks.end)}/", f"GAP: /{LOOSE_SPACE}/"]
-    return lines if rules.reasons else [*lines, f"OPEN: /{_opening(rules.marks)}/"]
+    # Where nothing but the mark can follow, a model could go on with white space for ever.
+    space = SPACE if rules.is_free else LOOSE_SPACE
+    return lines if rules.reasons else [*lines, f"OPEN: /{space}{_pattern(rules.marks.start)}/"]
 
 
 def _body_rules(rules: TurnRules) -> list[str]:
     text = "@content" if rules.content is not None else "TEXT"
     if rules.syntax is None or not rules.tools:
         return [f"body: {text}"]
-    free = rules.content is None and not rules.must_call
+    free = rules.is_free
     # Beside other JSON, the quote that opens a name must be part of the name's terminal, or a string would swallow it.
     quote = '"' if rules.syntax.head.endswith('"') and not free else ""
     head = "free_head" if free else _terminals(rules.syntax.head.removesuffix(quote))
@@ -97,7 +104,7 @@ def _free_rules(rules: TurnRules, syntax: CallSyntax) -> list[str]:
     """Text, and the head of calls as the model may come to it by itself."""
     other = ""
     if rules.may_reason and not rules.reasons and rules.marks is not None:
-        other = f" & ~/{_opening(rules.marks)}(?s:.*)/"
+        other = f" & ~/{SPACE}{_pattern(rules.marks.start)}(?s:.*)/"
     trigger = f"(?s:.*){_pattern(syntax.trigger)}" if syntax.anywhere else syntax.loose_head.replace("/", r"\/")
     rest = _literal(syntax.head.removeprefix(syntax.trigger)) if syntax.anywhere else ""
     return [
@@ -106,10 +113,6 @@ def _free_rules(rules: TurnRules, syntax: CallSyntax) -> list[str]:
         "trigger[lazy]: TRIGGER",
         f"TRIGGER: /{trigger}/{other if syntax.anywhere else ''}",
     ]
-
-
-def _opening(marks: ReasoningMarks) -> str:
-    return f"{SPACE}{_pattern(marks.start)}"
 
 
 def _pattern(literal: str) -> str:

@@ -70,3 +70,9 @@ def test_a_format_holds_behind_the_reasoning(reasoning: Reasoning) -> None:
     assert accepts(grammar, reasoned(reasoning) + '{"name": "Bob", "age": 3}')
     assert not accepts(grammar, reasoned(reasoning) + "Bob")
     assert accepts(grammar, '{"name": "Bob", "age": 3}') == (reasoning != "open")
+
+
+@pytest.mark.parametrize(("space", "fits"), [("\n" * 4, True), ("\n" * 5, False)])
+def test_no_model_gets_lost_in_white_space_before_its_reasoning(space: str, fits: bool) -> None:
+    grammar, _ = made(SYNTAXES["hermes"], content=PERSON, reasoning="possible")
+    assert accepts(grammar, f'{space}{THINK.start}so{THINK.end}{{"name": "Bob", "age": 3}}') == fits
