@@ -19,7 +19,7 @@ from tests.fake_model import FakeModel
 from tests.gate import PATIENCE_S
 from tests.server.scene import MODEL_NAME, Scene
 
-_QUIET_S = 0.25
+_QUIET_S = 0.5
 ENGINE_LOGGER = logging.getLogger("mcp_llama.engine")
 
 
