@@ -63,23 +63,6 @@ class ChatTemplate:
         """What the template can express. The first use renders some small chats."""
         return probe(self._rendered)
 
-    def prompt(
-        self, messages: Sequence[Message], tools: Sequence[Tool] = (), options: Mapping[str, object] = _NOTHING
-    ) -> str:
-        """The prompt that asks for the next assistant message, or for the rest of a trailing one.
-
-        Raises:
-            RequestError: there are no messages, the last one calls tools, or `render` refuses.
-        """
-        if not messages:
-            raise RequestError("messages is empty. Send at least one message.")
-        last = messages[-1]
-        if last.role != "assistant":
-            return self.render(messages, tools, options)
-        if last.tool_calls:
-            raise RequestError("The last message calls tools: answer them with tool messages first.")
-        return self.render(messages[:-1], tools, options) + last.content
-
     def render(
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), options: Mapping[str, object] = _NOTHING
     ) -> str:

@@ -1,9 +1,11 @@
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from mcp_llama.api import Message, Role
+from mcp_llama.api import ChatRequest, Message, Role
+from mcp_llama.chat.plan import ChatDefaults, render_chat
 from mcp_llama.chat.template import ChatTemplate
 from mcp_llama.errors import RequestError, UnknownNameError
 from tests.chat.templates import answered, compiled, embedded_template, tool
@@ -22,6 +24,11 @@ def said(*turns: tuple[Role, str]) -> list[Message]:
 
 def render(source: str, *turns: tuple[Role, str]) -> str:
     return compiled(source).render(said(*(turns or (("user", "hi"),))))
+
+
+def prompt_of(template: ChatTemplate, messages: Sequence[Message], **options: object) -> str:
+    """The prompt of a chat, with the beginning of its answer."""
+    return render_chat(ChatRequest(messages=tuple(messages), template_options=options), template, ChatDefaults())
 
 
 def test_the_embedded_template_renders_a_question(embedded: ChatTemplate) -> None:
@@ -43,12 +50,12 @@ def test_the_embedded_template_renders_all_three_roles(embedded: ChatTemplate) -
 
 @pytest.mark.parametrize("begun", ["Because the", "  spaces are kept  ", "", "line\n"])
 def test_a_trailing_assistant_message_is_left_open_to_be_continued(embedded: ChatTemplate, begun: str) -> None:
-    prompt = embedded.prompt(said(("user", "Why?"), ("assistant", begun)))
+    prompt = prompt_of(embedded, said(("user", "Why?"), ("assistant", begun)))
     assert prompt == f"{SYSTEM}<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n{begun}"
 
 
 def test_an_assistant_message_before_the_last_is_closed(embedded: ChatTemplate) -> None:
-    prompt = embedded.prompt(said(("user", "Why?"), ("assistant", "Because."), ("assistant", "And so")))
+    prompt = prompt_of(embedded, said(("user", "Why?"), ("assistant", "Because."), ("assistant", "And so")))
     assert prompt.endswith("<|im_start|>assistant\nBecause.<|im_end|>\n<|im_start|>assistant\nAnd so")
 
 
@@ -58,7 +65,7 @@ def test_text_that_looks_like_jinja_is_only_text() -> None:
 
 def test_messages_may_not_be_empty(embedded: ChatTemplate) -> None:
     with pytest.raises(RequestError, match=r"^messages is empty\. Send at least one message\.$"):
-        embedded.prompt([])
+        prompt_of(embedded, [])
 
 
 def test_rendering_closes_a_trailing_assistant_message_and_asks_for_the_next(embedded: ChatTemplate) -> None:
@@ -69,18 +76,23 @@ def test_rendering_closes_a_trailing_assistant_message_and_asks_for_the_next(emb
 
 def test_a_prompt_without_a_trailing_assistant_message_is_what_is_rendered(embedded: ChatTemplate) -> None:
     messages = said(("user", "Why?"))
-    assert embedded.prompt(messages) == embedded.render(messages)
+    assert prompt_of(embedded, messages) == embedded.render(messages)
 
 
-def test_a_prompt_takes_tools_and_options_wherever_the_assistant_is() -> None:
+def test_a_template_takes_tools_and_options() -> None:
     template = compiled("{{ tools[0].function.name }} {{ mood }}:")
-    assert template.prompt(said(("user", "a")), [tool()], {"mood": "sad"}) == "add sad:"
-    assert template.prompt(said(("user", "a"), ("assistant", "b")), [tool()], {"mood": "sad"}) == "add sad:b"
+    assert template.render(said(("user", "a")), [tool()], {"mood": "sad"}) == "add sad:"
+
+
+def test_a_prompt_takes_options_wherever_the_assistant_is() -> None:
+    template = compiled("{{ mood }}:")
+    assert prompt_of(template, said(("user", "a")), mood="sad") == "sad:"
+    assert prompt_of(template, said(("user", "a"), ("assistant", "b")), mood="sad") == "sad:b"
 
 
 def test_calls_that_nobody_answered_cannot_be_continued() -> None:
     with pytest.raises(RequestError, match=r"calls tools: answer them with tool messages first\.$"):
-        compiled("{{ 1 }}").prompt(answered()[:2])
+        prompt_of(compiled("{{ 1 }}"), answered()[:2])
 
 
 def test_what_a_template_refuses_reaches_the_caller_in_its_own_words() -> None:

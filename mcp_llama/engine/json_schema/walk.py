@@ -153,7 +153,9 @@ class Walk:
         self._relax(pointer, keyword, reason)
 
     def _relax(self, pointer: str, keyword: str, reason: str) -> None:
-        self.relaxed.append(f"{self._subject}: {shown(keyword)} at {shown(pointer or '/')} is not enforced: {reason}.")
+        self.relaxed.append(
+            f"{self._subject}: {shown(keyword)} at {shown(pointer) if pointer else 'its root'} is not enforced: {reason}."
+        )
 
 
 def _may_be_string(schema: Mapping[str, object]) -> bool:
