@@ -153,9 +153,8 @@ class Walk:
         self._relax(pointer, keyword, reason)
 
     def _relax(self, pointer: str, keyword: str, reason: str) -> None:
-        self.relaxed.append(
-            f"{self._subject}: {shown(keyword)} at {shown(pointer) if pointer else 'its root'} is not enforced: {reason}."
-        )
+        place = shown(pointer) if pointer else "its root"
+        self.relaxed.append(f"{self._subject}: {shown(keyword)} at {place} is not enforced: {reason}.")
 
 
 def _may_be_string(schema: Mapping[str, object]) -> bool:
