@@ -38,6 +38,12 @@ class Plan:
         beside = 1 if "long" in self.workloads else 0
         return max(max(self.streams), self._usual("long") + beside)
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The options of a command that loads the model as planned."""
+        shape = ("--n-ctx", str(self.n_ctx), "--n-slots", str(self.n_slots), "--log-level", "error")
+        return (*self.options, "--model", str(self.model), *shape)
+
     def turns(self) -> tuple[Turn, ...]:
         """All turns. The order of the targets is reversed every other round, so that none has the better place."""
         return tuple(turn for number in range(1, self.rounds + 1) for turn in self._round(number))
