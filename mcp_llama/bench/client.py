@@ -27,17 +27,13 @@ _PATIENCE_S = 300.0
 def run_jobs(jobs: Sequence[Job], door: Door, patience: float = _PATIENCE_S) -> list[Answer]:
     """Run a batch to its end, or until the server has been silent for `patience` seconds."""
     script = Script(jobs)
-    while not script.is_over:
-        now = time.perf_counter()
-        for action, number in script.actions(now):
-            if action == "start":
-                door.send(number, jobs[number])
-                script.sent(number)
-            else:
-                door.cancel(number)
-                script.ended(number)
+    while True:
+        _act(script, jobs, door)
         due = script.next_action()
-        news = door.wait(patience if due is None else max(0.0, due - now), count=not script.is_settled)
+        if script.is_over:
+            break
+        timeout = patience if due is None else max(0.0, due - time.perf_counter())
+        news = door.wait(timeout, count=not script.is_settled)
         if news is None and due is None:
             break
         for item in news or ():
@@ -45,6 +41,16 @@ def run_jobs(jobs: Sequence[Job], door: Door, patience: float = _PATIENCE_S) -> 
             if item.ended:
                 script.ended(item.number)
     return door.answers(len(jobs))
+
+
+def _act(script: Script, jobs: Sequence[Job], door: Door) -> None:
+    for action, number in script.actions(time.perf_counter()):
+        if action == "start":
+            door.send(number, jobs[number])
+            script.sent(number)
+        else:
+            door.cancel(number)
+            script.ended(number)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from mcp_llama.bench.http_wire import Piece
 from mcp_llama.bench.job import Answer, Job, Usage
@@ -73,20 +73,20 @@ class OpenAIWire:
 
 def error_text(body: Any) -> str:
     """What an error body says."""
-    error = body.get("error", body) if isinstance(body, dict) else body
-    text = error.get("message") if isinstance(error, dict) else error
-    return str(text or body)
+    error = _field(body, "error") or body
+    return str(_field(error, "message") or error)
 
 
-def _usage(counts: dict[str, Any] | None) -> Usage | None:
-    if not counts or counts.get("completion_tokens") is None:
+def _field(value: Any, name: str) -> Any:
+    return cast(dict[str, Any], value).get(name) if isinstance(value, dict) else None
+
+
+def _usage(counts: Any) -> Usage | None:
+    completion = _field(counts, "completion_tokens")
+    if completion is None:
         return None
-    details = counts.get("prompt_tokens_details") or {}
-    return Usage(
-        prompt=counts.get("prompt_tokens") or 0,
-        completion=counts["completion_tokens"],
-        cached=details.get("cached_tokens") or 0,
-    )
+    cached = _field(_field(counts, "prompt_tokens_details"), "cached_tokens")
+    return Usage(prompt=_field(counts, "prompt_tokens") or 0, completion=completion, cached=cached or 0)
 
 
 def _prompt_s(timings: dict[str, Any] | None) -> float | None:

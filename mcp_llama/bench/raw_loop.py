@@ -82,12 +82,11 @@ class RawLoop:
         if common - _common(prompts[first], self._held.get(first, ())) < _WORTH_COPYING:
             return
         shared = prompts[first][:common]
-        self._held[first] = []
         self._model.truncate(first, 0)
         self._prefill(first, shared)
+        self._held[first] = list(shared)
         for number in others:
-            self._model.copy(first, number)
-        self._held.update({number: list(shared) for number in numbers})
+            self._held[number] = shared[: self._model.copy(first, number, common)]
 
     def _prefill(self, slot: int, tokens: Sequence[int]) -> None:
         for begin in range(0, len(tokens), self._model.n_batch):

@@ -51,10 +51,11 @@ class Spread:
 class Measurement:
     """One turn of one target: so many streams at once, all of one workload.
 
-    `tokens` counts completion tokens, `seconds` is from the first request to the last token. `ttft` is over the streams,
-    `itl` over the gaps between the tokens as they reach the client. `cpu_s` is the server's CPU time outside llama.cpp,
-    `peak_memory` its resident bytes; None where it cannot be known. `prompt_ttft` is the long prompt's own, `freed`
-    the times from a cancellation to the free slot.
+    `tokens` counts completion tokens, `seconds` is from the first request to the last token. `ttft` is over the
+    streams, `itl` over the gaps between the tokens as they reach the client. `cpu_s` is the server's CPU time outside
+    llama.cpp, `peak_memory` its resident bytes; None where it cannot be known. `prompt_ttft` is the long prompt's own,
+    `freed` the times from a cancellation to the free slot. With one system prompt for all, `cold_ttft` is over the
+    first questions, `ttft` over the second ones.
     """
 
     target: str
@@ -71,6 +72,7 @@ class Measurement:
     peak_memory: int | None = None
     prompt_ttft: float | None = None
     freed: Spread | None = None
+    cold_ttft: Spread | None = None
 
     @property
     def rate(self) -> float:
