@@ -1,5 +1,6 @@
 """FakeModel: a deterministic stand-in for a loaded model, which checks how the engine uses it."""
 
+import itertools
 import math
 import re
 import threading
@@ -87,6 +88,7 @@ class FakeModel:
         n_ctx: int = 512,
         n_slots: int = 4,
         n_batch: int = 64,
+        n_cells: int | None = None,
         can_cut: bool = True,
         decode_delay: float = 0.0,
     ) -> None:
@@ -104,7 +106,9 @@ class FakeModel:
         self.eos_text = "</s>"
         self.default_sampling = SamplingParams()
         self.visible_tokens: frozenset[str] = frozenset()
-        self.can_cut = can_cut
+        self.kv_unified = n_cells is not None
+        self.n_cells = n_cells or n_ctx * n_slots
+        self.cuts = can_cut
         self.decode_delay = decode_delay
         self.eog_after: int | None = None
         """The model ends an unscripted completion after so many tokens; None means never."""
@@ -114,6 +118,8 @@ class FakeModel:
         self.batches: list[Rows] = []
         """The rows of every decode, those that failed included."""
         self.slots: list[list[int]] = [[] for _ in range(n_slots)]
+        self.cells: list[list[int]] = [[] for _ in range(n_slots)]
+        """The cells of the tokens in `slots`, if they share them; a cell may belong to several slots."""
         self.copies: list[tuple[int, int]] = []
         """Every copy of a slot, source and target."""
         self.embeds: list[list[int]] = []
@@ -162,6 +168,7 @@ class FakeModel:
         error = DecodeAbortedError() if self._aborting.is_set() else self.fault(rows) if self.fault else None
         for row in range(len(rows) // 2 if error else len(rows)):
             self.slots[rows.slots[row]].append(rows.tokens[row])
+            self._take_cells(rows.slots[row], 1)
             if rows.outputs[row]:
                 self._outputs[row] = list(self.slots[rows.slots[row]])
         if error is not None:
@@ -177,21 +184,45 @@ class FakeModel:
         self._check_owner()
         self._aborting.clear()
 
+    def can_cut(self, slot: int, length: int) -> bool:
+        """Whether a slot can be cut to its first `length` tokens."""
+        self._check_owner()
+        assert 0 <= length <= len(self.slots[slot])
+        return self.cuts or length in (0, len(self.slots[slot]))
+
     def truncate(self, slot: int, length: int) -> int:
-        """Drop what a slot holds from `length` on; all of it where it would have to be cut and `can_cut` is false."""
+        """Drop what a slot holds from `length` on; all of it where it would have to be cut and `cuts` is false."""
         self._check_owner()
         held = self.slots[slot]
         assert 0 <= length <= len(held), f"slot {slot} holds {len(held)} tokens, not {length}"
-        kept = length if self.can_cut or length == len(held) else 0
-        del held[kept:]
+        kept = length if self.cuts or length == len(held) else 0
+        del held[kept:], self.cells[slot][kept:]
         return kept
 
-    def copy(self, source: int, target: int) -> None:
-        """Make slot `target` hold what slot `source` holds."""
+    def copy(self, source: int, target: int, length: int) -> int:
+        """Make slot `target` hold the first `length` tokens of slot `source`."""
         self._check_owner()
         assert source != target
+        assert self.can_cut(source, length), "what cannot be cut cannot be copied in part"
         self.copies.append((source, target))
-        self.slots[target] = list(self.slots[source])
+        self.slots[target] = self.slots[source][:length]
+        self.cells[target] = self.cells[source][:length]
+        return length
+
+    def save(self, slot: int) -> bytes:
+        """The tokens of a slot."""
+        self._check_owner()
+        return array("i", self.slots[slot]).tobytes()
+
+    def restore(self, slot: int, state: bytes) -> bool:
+        """Make a slot hold saved tokens; a state of another length than a whole number of tokens does not fit."""
+        self._check_owner()
+        self.slots[slot], self.cells[slot] = [], []
+        if len(state) % 4:
+            return False
+        self.slots[slot] = list(array("i", state))
+        self._take_cells(slot, len(self.slots[slot]))
+        return True
 
     def held_tokens(self, slot: int) -> int:
         """How many positions a slot holds."""
@@ -279,6 +310,14 @@ class FakeModel:
             assert position == ends[slot], f"slot {slot} ends at {ends[slot]}, but the row is at {position}"
             assert position < self.n_ctx, f"slot {slot} is full"
             ends[slot] += 1
+
+    def _take_cells(self, slot: int, count: int) -> None:
+        if not self.kv_unified:
+            return
+        taken = {cell for cells in self.cells for cell in cells}
+        free = (cell for cell in range(self.n_cells) if cell not in taken)
+        self.cells[slot] += itertools.islice(free, count)
+        assert len(self.cells[slot]) == len(self.slots[slot]), f"the {self.n_cells} cells are full"
 
     def _check_owner(self) -> None:
         """The model belongs to the thread that first uses it."""

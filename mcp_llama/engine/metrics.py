@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from mcp_llama.engine.cpu_time import LlamaCpuTime
 from mcp_llama.engine.sequence import Sequence
 from mcp_llama.engine.types import Finish
 
@@ -55,7 +56,12 @@ class EngineMetrics:
         self._cancelled = counter("mcp_llama_requests_cancelled", "Requests that their callers gave up")
         self._stalled = counter("mcp_llama_requests_stalled", "Requests that ended because nobody read them")
         self._refused = counter("mcp_llama_requests_refused", "Requests that found the queue full")
+        self._preemptions = counter(
+            "mcp_llama_preemptions", "Times that a request gave its KV cells back to older ones"
+        )
         self._pauses = counter("mcp_llama_reader_pauses", "Times that a request paused because its reader fell behind")
+        self._llama_cpu = LlamaCpuTime()
+        registry.register(self._llama_cpu)
         self._sequences = 0
         self._decoded = 0
         self._longest_tokens = 0
@@ -71,8 +77,9 @@ class EngineMetrics:
         self._processing.set_function(processing)
         self._deferred.set_function(deferred)
 
-    def decoded(self, rows: int, prompt_rows: int, sequences: int) -> None:
-        """A llama_decode of so many rows, some of them prompt tokens, for so many sequences."""
+    def decoded(self, rows: int, prompt_rows: int, sequences: int, cpu_s: float) -> None:
+        """A llama_decode of so many rows, some of them prompt tokens, for so many sequences; CPU time of its thread."""
+        self._llama_cpu.decode_s += cpu_s
         self._decodes.inc()
         self._batch_rows.observe(rows)
         self._decoded += 1
@@ -95,6 +102,11 @@ class EngineMetrics:
         """A request's next token was sampled so long after the one before."""
         self._tokens.inc()
         self._itl.observe(itl_s)
+
+    def preempted(self, count: int) -> None:
+        """So many requests went back to wait."""
+        if count:
+            self._preemptions.inc(count)
 
     def paused(self) -> None:
         """A request stopped because its reader fell behind."""

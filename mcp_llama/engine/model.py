@@ -62,8 +62,8 @@ class Sampler(Protocol):
         ...
 
 
-class Model(Protocol):
-    """A loaded model with its context. Engine thread only, except where a method says otherwise."""
+class KvMemory(Protocol):
+    """The KV cache of a model: what its slots hold. Engine thread only."""
 
     @property
     def n_slots(self) -> int:
@@ -74,6 +74,40 @@ class Model(Protocol):
     def n_ctx(self) -> int:
         """How many tokens one sequence may hold."""
         ...
+
+    @property
+    def n_cells(self) -> int:
+        """How many tokens all slots may hold together, at least `n_ctx`."""
+        ...
+
+    @property
+    def kv_unified(self) -> bool:
+        """Whether slots share the cells of a copied prefix; otherwise each has a lane of `n_ctx` cells."""
+        ...
+
+    def can_cut(self, slot: int, length: int) -> bool:
+        """Whether a slot can be cut to its first `length` tokens."""
+        ...
+
+    def truncate(self, slot: int, length: int) -> int:
+        """Drop what a slot holds from position `length` on; the length that is left, 0 if it can't be cut there."""
+        ...
+
+    def copy(self, source: int, target: int, length: int) -> int:
+        """Make slot `target` hold the first `length` tokens of slot `source`; the length that it holds then."""
+        ...
+
+    def save(self, slot: int) -> bytes:
+        """The state of a slot, for `restore`."""
+        ...
+
+    def restore(self, slot: int, state: bytes) -> bool:
+        """Make a slot hold a saved state; False, and the slot is empty, if the state does not fit."""
+        ...
+
+
+class Model(KvMemory, Protocol):
+    """A loaded model with its context. Engine thread only, except where a method says otherwise."""
 
     @property
     def n_batch(self) -> int:
@@ -95,14 +129,6 @@ class Model(Protocol):
 
     def clear_abort(self) -> None:
         """Forget an `abort()` that found no decode to end."""
-        ...
-
-    def truncate(self, slot: int, length: int) -> int:
-        """Drop what a slot holds from position `length` on; the length that is left, 0 if it can't be cut there."""
-        ...
-
-    def copy(self, source: int, target: int) -> None:
-        """Make slot `target` hold what slot `source` holds."""
         ...
 
     def sampler(self, params: SamplingParams, prompt: Sequence[int], constraint: Constraint | None) -> Sampler:

@@ -3,7 +3,8 @@
 import asyncio
 
 from mcp_llama.engine.generation import Generation
-from mcp_llama.engine.types import TokenDelta
+from mcp_llama.engine.sequence import Sequence
+from mcp_llama.engine.types import Finish, TokenDelta
 
 Deliveries = list[tuple[Generation, TokenDelta]]
 
@@ -14,9 +15,14 @@ class Outbox:
     def __init__(self) -> None:
         self._deliveries: Deliveries = []
 
-    def put(self, generation: Generation, delta: TokenDelta) -> None:
-        """Add a delta."""
-        self._deliveries.append((generation, delta))
+    def put(self, sequence: Sequence, text: str = "", finish: Finish | None = None) -> None:
+        """Add what is new of a sequence; for one that is answered whole, it waits for the end."""
+        if not sequence.request.streamed:
+            sequence.unsent.append(text)
+            if finish is None:
+                return
+            text = "".join(sequence.unsent)
+        self._deliveries.append((sequence.generation, sequence.delta(text, finish)))
 
     def send(self) -> list[Generation]:
         """Hand all deltas over, with one call for each event loop; those whose loop is closed, and readers gone."""

@@ -7,6 +7,9 @@ from mcp_llama.engine.model import Rows
 from mcp_llama.engine.prefix_cache import Place, PrefixCache
 from mcp_llama.engine.sequence import Sequence
 
+_HEADROOM = 32
+"""Cells that each sequence must have free at an admission, lest the newest be preempted at once."""
+
 
 @dataclass(slots=True)
 class Batch:
@@ -28,29 +31,42 @@ class Batch:
 
 
 class Scheduler:
-    """Holds the waiting and the running sequences and the slots."""
+    """Holds the waiting and the running sequences, each in the order of their arrival."""
 
-    def __init__(self, n_slots: int, n_ctx: int, n_batch: int) -> None:
+    def __init__(self, cache: PrefixCache, n_batch: int) -> None:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
-        self.cache = PrefixCache(n_slots, n_ctx)
+        self.cache = cache
+        self.preemptions = 0
         self._n_batch = n_batch
+        self._arrivals = 0
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence; first come, first served."""
+        self._arrivals += 1
+        sequence.order = self._arrivals
         self.waiting.append(sequence)
 
     def admit(self) -> tuple[Sequence, Place] | None:
-        """Give the next waiting sequence a place, if there is one for it now."""
-        if not self.waiting:
-            return None
-        place = self.cache.acquire(self.waiting[0].tokens)
-        if place is None:
-            return None
-        sequence = self.waiting.popleft()
-        place.slot.sequence, sequence.slot = sequence, place.slot
-        self.running.append(sequence)
-        return sequence, place
+        """Give a waiting sequence a place, if there is one for it now.
+
+        One that waits for another to compute their common prefix, or for its reader, lets those behind it go first,
+        but keeps a slot.
+        """
+        slots = len(self.cache.free_slots)
+        for sequence in self.waiting:
+            if sequence.paused_since is not None:
+                continue
+            if slots <= 0:
+                return None
+            place = self.cache.find(sequence.tokens)
+            if place is None:
+                slots -= 1
+            elif not self._has_room(sequence, place):
+                return None
+            else:
+                return self._start(sequence, place)
+        return None
 
     def remove(self, sequence: Sequence) -> None:
         """Take a sequence out, waiting or running. Its slot keeps what was computed."""
@@ -58,24 +74,80 @@ class Scheduler:
             self.waiting.remove(sequence)
             return
         self.running.remove(sequence)
-        self.cache.release(sequence.slot, sequence.tokens[: sequence.num_computed_tokens])
-        sequence.slot = None
+        self.cache.release(sequence)
 
-    def schedule(self) -> Batch:
-        """One row for each sequence that has caught up, then the tokens of those behind: forced ones before prompts,
-        oldest first.
+    def schedule(self, prompt_rows: int) -> Batch:
+        """One row for each sequence that has caught up, then the tokens of those behind: forced ones before prompts.
 
-        A suspect gets a batch of its own.
+        Beside sequences that have caught up, those behind get at most `prompt_rows` rows. A suspect gets a batch of
+        its own. Where cells run out, cached prefixes are dropped, then the newest sequences go back to wait.
         """
-        batch = Batch()
         ready = [sequence for sequence in self.running if sequence.paused_since is None]
         ready = [sequence for sequence in ready if sequence.is_suspect][:1] or ready
+        counts: dict[Sequence, int] = {}
         for sequence in ready:
             if sequence.num_pending_tokens == 1:
-                batch.add(sequence, 1)
-        behind = [sequence for sequence in ready if sequence.num_pending_tokens > 1]
-        for sequence in sorted(behind, key=lambda sequence: not sequence.completion_tokens):
-            room = self._n_batch - len(batch.rows)
-            if room > 0:
-                batch.add(sequence, min(room, sequence.num_pending_tokens))
+                self._claim(sequence, 1, counts)
+        room = self._n_batch - len(counts)
+        room = min(room, prompt_rows) if counts else room
+        for sequence, count in self._shares([s for s in ready if s.num_pending_tokens > 1], room).items():
+            self._claim(sequence, count, counts)
+        batch = Batch()
+        # llama.cpp computes rows of neighbouring lanes together only where they come in the order of the lanes.
+        for sequence in sorted(counts, key=lambda sequence: sequence.slot.id if sequence.slot else 0):
+            batch.add(sequence, counts[sequence])
         return batch
+
+    def _shares(self, behind: list[Sequence], room: int) -> dict[Sequence, int]:
+        """Who gets how many rows. What is no prompt any more comes first. Then the oldest prompt gets half, so that it
+        never starves, and those with the least left get the rest, so that short ones do not wait for long ones.
+        """
+        prompts = [sequence for sequence in behind if not sequence.completion_tokens]
+        wishes = [(sequence, sequence.num_pending_tokens) for sequence in behind if sequence.completion_tokens]
+        left = max(0, room - sum(count for _, count in wishes))
+        wishes += [(sequence, (left + 1) // 2) for sequence in prompts[:1]]
+        wishes += [(s, s.num_pending_tokens) for s in sorted(prompts, key=lambda s: s.num_pending_tokens)]
+        shares: dict[Sequence, int] = {}
+        for sequence, most in wishes:
+            given = min(most, room, sequence.num_pending_tokens - shares.get(sequence, 0))
+            if given > 0:
+                shares[sequence] = shares.get(sequence, 0) + given
+                room -= given
+        return shares
+
+    def _claim(self, sequence: Sequence, count: int, counts: dict[Sequence, int]) -> None:
+        """Give a sequence rows, and cells to hold them, at the cost of cached prefixes and of newer sequences."""
+        if sequence.slot is None:
+            return
+        claimed = sum(counts.values())
+        while (free := self.cache.make_room(claimed + count) - claimed) < count and self.running[-1] is not sequence:
+            newest = self.running[-1]
+            claimed -= counts.pop(newest, 0)
+            self._preempt(newest)
+        if free > 0:
+            counts[sequence] = min(count, free)
+
+    def _preempt(self, sequence: Sequence) -> None:
+        self.preemptions += 1
+        self.running.remove(sequence)
+        self.cache.release(sequence)
+        sequence.num_computed_tokens = 0
+        behind = next((i for i, other in enumerate(self.waiting) if other.order > sequence.order), len(self.waiting))
+        self.waiting.insert(behind, sequence)
+
+    def _start(self, sequence: Sequence, place: Place) -> tuple[Sequence, Place]:
+        self.cache.occupy(place, sequence)
+        self.waiting.remove(sequence)
+        self.running.append(sequence)
+        self.running.sort(key=lambda running: running.order)
+        return sequence, place
+
+    def _has_room(self, sequence: Sequence, place: Place) -> bool:
+        """Whether its tokens, those that running prompts still need, and some tokens more of each fit."""
+        promised = sum(running.num_pending_tokens + _headroom(running) for running in self.running)
+        needed = len(sequence.tokens) - place.shared + _headroom(sequence)
+        return self.cache.room_beside(place) >= promised + needed
+
+
+def _headroom(sequence: Sequence) -> int:
+    return min(_HEADROOM, sequence.request.max_tokens - sequence.completion_tokens)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """One lane of the KV cache. `tokens` are those whose state it holds; a free slot keeps them for reuse."""
+    """One sequence of the KV cache. A free slot holds the state of `tokens`, for reuse."""
 
     id: int
     tokens: list[int] = field(default_factory=list[int])
@@ -31,11 +31,14 @@ class Sequence:
 
     `tokens` is prompt plus completion; the first `num_computed_tokens` have their KV. `suspect_tokens` is how far it
     would have come in a batch that failed. `forced` are tokens that come next, where each needs the logits before it.
+    `uncut_tokens` counts those that were computed before, but could not be reused. `unsent` is the text of a request
+    that is answered whole.
     """
 
     __slots__ = (
         "admitted", "cached_tokens", "detokenizer", "first_token", "forced", "generation", "last_token", "logprobs",
-        "num_computed_tokens", "paused_since", "reasoning", "request", "sampler", "slot", "suspect_tokens", "tokens",
+        "num_computed_tokens", "order", "paused_since", "reasoning", "request", "sampler", "slot", "suspect_tokens", "tokens",
+        "uncut_tokens", "unsent",
     )  # fmt: skip
 
     def __init__(self, request: TokenRequest, generation: "Generation") -> None:
@@ -55,6 +58,9 @@ class Sequence:
         self.last_token: float | None = None
         self.paused_since: float | None = None
         self.suspect_tokens = 0
+        self.uncut_tokens = 0
+        self.unsent: list[str] = []
+        self.order = 0
 
     @property
     def num_pending_tokens(self) -> int:
@@ -78,7 +84,11 @@ class Sequence:
 
     def delta(self, text: str = "", finish: Finish | None = None) -> TokenDelta:
         """The sequence's present state as a delta."""
-        computed = min(self.num_computed_tokens, len(self.request.prompt)) + self.completion_tokens
+        prompt = len(self.request.prompt)
+        # A sequence that was preempted computes its prompt again, which is no news.
+        computed = (
+            prompt if self.completion_tokens else min(self.num_computed_tokens, prompt)
+        ) + self.completion_tokens
         return TokenDelta(
             text,
             computed,
@@ -94,7 +104,7 @@ class Sequence:
     def finish(self, reason: FinishReason, error: Exception | None = None) -> Finish:
         """The record of an end that comes now."""
         matched = self.detokenizer.matched
-        return Finish(reason, matched, time.monotonic(), error)
+        return Finish(reason, matched, time.monotonic(), error, self.uncut_tokens)
 
     def _certain_logprobs(self, finish: Finish | None) -> tuple[TokenLogprob, ...]:
         # What a stop string took away has no log probabilities either.

@@ -10,6 +10,8 @@ from mcp_llama.engine.logprobs import read_logprob
 from mcp_llama.engine.metrics import EngineMetrics
 from mcp_llama.engine.model import DecodeAbortedError, DecodeError, Model, Sampler
 from mcp_llama.engine.outbox import Outbox
+from mcp_llama.engine.pace import Pace
+from mcp_llama.engine.prefix_cache import Place, PrefixCache
 from mcp_llama.engine.queue import QueueBounds
 from mcp_llama.engine.scheduler import Batch, Scheduler
 from mcp_llama.engine.sequence import Sequence
@@ -34,7 +36,9 @@ class TokenLoop:
         self._limits = limits
         self._queue = queue
         self._metrics = metrics
-        self._scheduler = Scheduler(model.n_slots, model.n_ctx, model.n_batch)
+        self._cache = PrefixCache(model)
+        self._scheduler = Scheduler(self._cache, model.n_batch)
+        self._pace = Pace(limits.step_target)
         self._outbox = Outbox()
         metrics.watch(lambda: len(self._scheduler.running), lambda: len(self._scheduler.waiting))
 
@@ -60,7 +64,7 @@ class TokenLoop:
         self._admit()
         # Whoever has ended need not wait for the decode of the others.
         self._deliver()
-        batch = self._scheduler.schedule()
+        batch = self._schedule()
         if batch.parts:
             self._compute(batch)
         self._deliver()
@@ -69,7 +73,7 @@ class TokenLoop:
     def idle_timeout(self) -> float | None:
         """Seconds until a step has something to end by the clock, None when nothing will."""
         times = [sequence.request.deadline for sequence in self._sequences()]
-        times += [self._stall_deadline(sequence) for sequence in self._scheduler.running]
+        times += [self._stall_deadline(sequence) for sequence in self._sequences()]
         known = [moment for moment in times if moment is not None]
         return max(0.0, min(known) - time.monotonic()) if known else None
 
@@ -96,25 +100,33 @@ class TokenLoop:
         return None if since is None else since + self._limits.stall_timeout
 
     def _is_unread(self, sequence: Sequence) -> bool:
+        if not sequence.request.streamed:
+            return False
         return sequence.completion_tokens - sequence.generation.taken_tokens >= self._limits.unread_limit
 
     def _admit(self) -> None:
         while (admitted := self._scheduler.admit()) is not None:
             sequence, place = admitted
-            self._queue.admitted(len(sequence.request.prompt))
-            sequence.admitted = time.monotonic()
-            if place.source is not None:
-                self._model.copy(place.source.id, place.slot.id)
-            # The last prompt token is always computed: its logits choose the first token.
-            shared = min(place.shared, len(sequence.tokens) - 1)
-            sequence.num_computed_tokens = self._model.truncate(place.slot.id, shared)
-            sequence.cached_tokens = sequence.num_computed_tokens
-            self._metrics.admitted(sequence.admitted - sequence.request.arrival, sequence.cached_tokens)
-            self._outbox.put(sequence.generation, sequence.delta())
-            try:
-                sequence.sampler = self._new_sampler(sequence.request)
-            except RequestError as error:
-                self._finish(sequence, "abort", error=error)
+            if sequence.sampler is None:
+                self._begin(sequence, place)
+
+    def _begin(self, sequence: Sequence, place: Place) -> None:
+        self._queue.admitted(len(sequence.request.prompt))
+        sequence.admitted = time.monotonic()
+        sequence.cached_tokens, sequence.uncut_tokens = sequence.num_computed_tokens, place.uncut
+        self._metrics.admitted(sequence.admitted - sequence.request.arrival, sequence.cached_tokens)
+        self._outbox.put(sequence)
+        try:
+            sequence.sampler = self._new_sampler(sequence.request)
+        except RequestError as error:
+            self._finish(sequence, "abort", error=error)
+
+    def _schedule(self) -> Batch:
+        caught_up = sum(sequence.num_pending_tokens == 1 for sequence in self._scheduler.running)
+        before = self._scheduler.preemptions
+        batch = self._scheduler.schedule(self._pace.prompt_rows(caught_up))
+        self._metrics.preempted(self._scheduler.preemptions - before)
+        return batch
 
     def _new_sampler(self, request: TokenRequest) -> Sampler:
         return self._model.sampler(request.sampling, request.prompt, request.constraint)
@@ -122,42 +134,46 @@ class TokenLoop:
     def _compute(self, batch: Batch) -> None:
         """Decode a batch and sample its output rows."""
         self.in_prefill = frozenset(s for s, count, _ in batch.parts if count >= _ABORT_WORTHY_ROWS)
+        began, began_cpu = time.monotonic(), time.thread_time()
         try:
             self._model.decode(batch.rows)
         except DecodeAbortedError:
             self._roll_back(batch)
             return
         except DecodeError as error:
-            self._blame(batch, error)
+            self._suspect(batch)
             self._roll_back(batch)
+            self._blame(batch, error)
             return
         finally:
             self.in_prefill = frozenset()
         prompt_rows = sum(count for sequence, count, _ in batch.parts if sequence.first_token is None)
-        self._metrics.decoded(len(batch.rows), prompt_rows, len(batch.parts))
+        self._metrics.decoded(len(batch.rows), prompt_rows, len(batch.parts), time.thread_time() - began_cpu)
+        self._pace.note(len(batch.rows), len(batch.rows) - len(batch.parts), time.monotonic() - began)
         for sequence, count, row in batch.parts:
-            sequence.num_computed_tokens += count
+            self._cache.advance(sequence, count)
             if row is None:
-                self._outbox.put(sequence.generation, sequence.delta())
+                self._outbox.put(sequence)
             else:
                 self._sample(sequence, row)
 
+    def _suspect(self, batch: Batch) -> None:
+        """Let each sequence of a failed batch show alone whether the fault is its own."""
+        for sequence, count, _ in batch.parts:
+            sequence.suspect_tokens = sequence.num_computed_tokens + count
+
     def _blame(self, batch: Batch, error: DecodeError) -> None:
-        """End the sequence of a failed batch, or let several show one by one whose fault it is."""
-        if len(batch.parts) > 1:
-            for sequence, count, _ in batch.parts:
-                sequence.suspect_tokens = sequence.num_computed_tokens + count
-            return
-        logger.error("A request could not be computed: %s", error)
-        failure = EngineError(f"llama.cpp could not compute this request: {error}")
-        self._finish(batch.parts[0][0], "abort", error=failure)
+        """End the sequence of a batch that failed, if it was the only one."""
+        if len(batch.parts) == 1:
+            logger.error("A request could not be computed: %s", error)
+            failure = EngineError(f"llama.cpp could not compute this request: {error}")
+            self._finish(batch.parts[0][0], "abort", error=failure)
 
     def _roll_back(self, batch: Batch) -> None:
         """Forget what a failed decode may have left in the cache."""
         for sequence, _, _ in batch.parts:
-            if sequence.slot is not None:
-                sequence.num_computed_tokens = self._model.truncate(sequence.slot.id, sequence.num_computed_tokens)
-                sequence.cached_tokens = min(sequence.cached_tokens, sequence.num_computed_tokens)
+            self._cache.roll_back(sequence)
+            sequence.cached_tokens = min(sequence.cached_tokens, sequence.num_computed_tokens)
 
     def _sample(self, sequence: Sequence, row: int) -> None:
         try:
@@ -222,7 +238,7 @@ class TokenLoop:
         elif sequence.is_full:
             self._finish(sequence, "length", text)
         else:
-            self._outbox.put(sequence.generation, sequence.delta(text))
+            self._outbox.put(sequence, text)
             if self._is_unread(sequence):
                 sequence.paused_since = time.monotonic()
                 self._metrics.paused()
@@ -238,8 +254,8 @@ class TokenLoop:
 
     def _finish(self, sequence: Sequence, reason: FinishReason, text: str = "", error: Exception | None = None) -> None:
         finish = sequence.finish(reason, error)
-        delta = sequence.delta(text + sequence.detokenizer.flush(), finish)
-        if sequence.slot is None:
+        self._outbox.put(sequence, text + sequence.detokenizer.flush(), finish)
+        if sequence.admitted is None:
             self._queue.admitted(len(sequence.request.prompt))
         self._queue.leave(finish.finished - sequence.request.arrival)
         self._scheduler.remove(sequence)
@@ -248,7 +264,6 @@ class TokenLoop:
             sequence.sampler = None
         if sequence.request.constraint is not None:
             sequence.request.constraint.close()
-        self._outbox.put(sequence.generation, delta)
         self._metrics.finished(sequence, finish)
         _log(sequence, reason, finish.finished)
 

@@ -16,7 +16,7 @@ class TokenRequest:
     """One sequence to run. `arrival` and `deadline` are `time.monotonic()` seconds; `seed` in `sampling` is set.
 
     `top_logprobs` None asks for no log probabilities; with them, every token is sampled, those too that a constraint
-    forces.
+    forces. Unless `streamed`, one delta at the end says all.
     """
 
     prompt: tuple[int, ...]
@@ -28,16 +28,21 @@ class TokenRequest:
     top_logprobs: int | None = None
     constraint: Constraint | None = None
     reasoning: ReasoningRule | None = None
+    streamed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Why and when a sequence ended; `finished` is in `time.monotonic()` seconds."""
+    """Why and when a sequence ended; `finished` is in `time.monotonic()` seconds.
+
+    `uncut_tokens` of the prompt had been computed before, but the model's memory could not be cut behind them.
+    """
 
     reason: FinishReason
     stop: str | None
     finished: float
     error: Exception | None = None
+    uncut_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import llama_cpp.llama_cpp as lib
 import numpy as np
+import numpy.typing as npt
 import psutil
 
 from mcp_llama.engine.constraint import Constraint
@@ -30,6 +31,7 @@ _DEFAULT_N_SLOTS = 4
 _MIN_N_CTX = 512
 _KV_SHARE_OF_MEMORY = 0.25
 _F16_BYTES = 2
+_MAX_KEPT_STATE = 32 * 2**20
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 
 
@@ -48,6 +50,8 @@ class LlamaModel(Weights):
         super().__init__(path, options, on_progress)
         try:
             self.n_ctx, self.n_slots = self._fit(options)
+            self.kv_unified = options.n_cells is not None
+            self.n_cells = options.n_cells or self.n_ctx * self.n_slots
             self.n_batch = max(options.n_batch, self.n_slots)
             self.pooling: Pooling = options.pooling or own_pooling(self.metadata)
             self._flash_attention = _FLASH_ATTENTION[options.flash_attn]
@@ -66,8 +70,12 @@ class LlamaModel(Weights):
     def _prepare(self) -> None:
         self._memory = cast(lib.llama_memory_t, lib.llama_get_memory(self._context))
         self._swa_window: int = lib.llama_model_n_swa(self._weights)
+        self._is_cuttable = not (
+            lib.llama_model_is_recurrent(self._weights) or lib.llama_model_is_hybrid(self._weights)
+        )
         self._batch = LlamaBatch(self.n_batch)
         self._candidates = Candidates(self.n_vocab)
+        self._state_buffer = np.empty(0, np.uint8)
         self._abort_flag = ctypes.create_string_buffer(b"0")
         # ggml asks at every graph node: a C function answers without taking the GIL, and atoi reads the flag.
         atoi = ctypes.cdll.msvcrt.atoi if sys.platform == "win32" else ctypes.CDLL(None).atoi
@@ -90,18 +98,58 @@ class LlamaModel(Weights):
         """Forget an `abort()` that found no decode to end."""
         self._abort_flag[0] = b"0"
 
+    def can_cut(self, slot: int, length: int) -> bool:
+        """Whether a slot can be cut to its first `length` tokens; see `Model.can_cut`."""
+        if length in (0, self.held_tokens(slot)):
+            return True
+        if not self._swa_window:
+            return self._is_cuttable
+        # A sliding window drops old cells; those that the token at `length` attends to must all be there.
+        oldest: int = lib.llama_memory_seq_pos_min(self._memory, slot)
+        return self._is_cuttable and 0 <= oldest <= max(0, length - self._swa_window)
+
     def truncate(self, slot: int, length: int) -> int:
         """Drop what a slot holds from position `length` on; the length that is left."""
-        if length and self._can_cut(slot, length) and lib.llama_memory_seq_rm(self._memory, slot, length, -1):
+        if length and self.can_cut(slot, length) and lib.llama_memory_seq_rm(self._memory, slot, length, -1):
             return length
         lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
         return 0
 
-    def copy(self, source: int, target: int) -> None:
-        """Make slot `target` hold what slot `source` holds."""
+    def copy(self, source: int, target: int, length: int) -> int:
+        """Make slot `target` hold the first `length` tokens of slot `source`; the length that it holds then."""
         lib.llama_memory_seq_rm(self._memory, target, -1, -1)
-        # Between lanes llama.cpp copies whole ones only.
-        lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        if self.kv_unified and self._is_cuttable:
+            lib.llama_memory_seq_cp(self._memory, source, target, 0, length)
+            return length
+        # Between lanes llama.cpp copies a whole one only, used or not, so the state of what is used goes by memory.
+        return self.truncate(target, length) if self._set_state(target, self._state(source)) else 0
+
+    def save(self, slot: int) -> bytes:
+        """The state of a slot; see `Model.save`."""
+        return self._state(slot).tobytes()
+
+    def restore(self, slot: int, state: bytes) -> bool:
+        """Make a slot hold a saved state; see `Model.restore`."""
+        lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        return self._set_state(slot, np.frombuffer(state, np.uint8))
+
+    def _state(self, slot: int) -> npt.NDArray[np.uint8]:
+        """The state of a slot, until the next call."""
+        get_size: Any = lib.llama_state_seq_get_size
+        size: int = get_size(self._context, slot)
+        # Memory that was in use before needs no new pages, which would take longer than the copy.
+        buffer = self._state_buffer if size <= len(self._state_buffer) else np.empty(size, np.uint8)
+        if size <= _MAX_KEPT_STATE:
+            self._state_buffer = buffer
+        get_data: Any = lib.llama_state_seq_get_data
+        return buffer[: get_data(self._context, _bytes_at(buffer), size, slot)]
+
+    def _set_state(self, slot: int, state: npt.NDArray[np.uint8]) -> bool:
+        set_data: Any = lib.llama_state_seq_set_data
+        if set_data(self._context, _bytes_at(state), len(state), slot):
+            return True
+        lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        return False
 
     def held_tokens(self, slot: int) -> int:
         """How many positions a slot holds."""
@@ -149,13 +197,6 @@ class LlamaModel(Weights):
         lib.llama_free(self._context)
         super().close()
 
-    def _can_cut(self, slot: int, length: int) -> bool:
-        """Whether the cells that the token at `length` attends to are all there (a sliding window drops old ones)."""
-        if not self._swa_window:
-            return True
-        oldest: int = lib.llama_memory_seq_pos_min(self._memory, slot)
-        return 0 <= oldest <= max(0, length - self._swa_window)
-
     def _warm_up(self) -> None:
         """One decode, so that the first request does not pay for pages and buffers that were never touched."""
         self.decode(Rows([0], [0], [0], [True]))
@@ -165,19 +206,22 @@ class LlamaModel(Weights):
         """Context of one slot and number of slots, such that the KV cache takes a modest share of free memory."""
         if options.n_ctx is not None and options.n_ctx > self.n_ctx_train:
             raise ConfigError(f"n_ctx is {options.n_ctx:,}, but the model was trained on {self.n_ctx_train:,} tokens.")
-        n_ctx = options.n_ctx or min(self.n_ctx_train, _DEFAULT_N_CTX)
+        if options.n_cells is not None and options.n_ctx is not None and options.n_ctx > options.n_cells:
+            raise ConfigError(f"n_ctx is {options.n_ctx:,}, but n_cells only {options.n_cells:,}. Raise n_cells.")
+        n_ctx = options.n_ctx or min(self.n_ctx_train, _DEFAULT_N_CTX, options.n_cells or _DEFAULT_N_CTX)
         n_slots = options.n_slots or _DEFAULT_N_SLOTS
         free = psutil.virtual_memory().available
         token = self._kv_bytes_per_token()
-        while options.n_slots is None and n_slots > 1 and n_slots * n_ctx * token > free * _KV_SHARE_OF_MEMORY:
-            n_slots -= 1
-        while options.n_ctx is None and n_ctx > _MIN_N_CTX and n_slots * n_ctx * token > free * _KV_SHARE_OF_MEMORY:
-            n_ctx //= 2
-        needed = n_slots * n_ctx * token
+        if options.n_cells is None:
+            while options.n_slots is None and n_slots > 1 and n_slots * n_ctx * token > free * _KV_SHARE_OF_MEMORY:
+                n_slots -= 1
+            while options.n_ctx is None and n_ctx > _MIN_N_CTX and n_slots * n_ctx * token > free * _KV_SHARE_OF_MEMORY:
+                n_ctx //= 2
+        needed = (options.n_cells or n_slots * n_ctx) * token
         if needed > free and not options.n_gpu_layers:
             raise ModelLoadError(
                 f"{n_slots} slots of {n_ctx:,} tokens need {needed / 2**30:.1f} GiB for the KV cache, "
-                f"but only {free / 2**30:.1f} GiB of memory are free. Lower n_ctx or n_slots."
+                f"but only {free / 2**30:.1f} GiB of memory are free. Lower n_ctx, n_slots or n_cells."
             )
         return n_ctx, n_slots
 
@@ -188,10 +232,10 @@ class LlamaModel(Weights):
 
     def _new_context(self) -> lib.llama_context_p:
         params = lib.llama_context_default_params()
-        params.n_ctx = self.n_ctx * self.n_slots
+        params.n_ctx = self.n_cells
         params.n_seq_max = self.n_slots
-        # A KV lane per sequence: what a neighbour does then changes neither the cells nor the bits of a result.
-        params.kv_unified = False
+        # With a lane for each sequence, what a neighbour does changes neither the cells nor the bits of a result.
+        params.kv_unified = self.kv_unified
         params.n_batch = params.n_ubatch = self.n_batch
         params.n_outputs_max = self.n_slots
         params.n_threads = params.n_threads_batch = self._n_threads
@@ -202,3 +246,7 @@ class LlamaModel(Weights):
         if not context:
             raise ModelLoadError(f"llama.cpp could not make a context: {first_error()}")
         return context
+
+
+def _bytes_at(array: npt.NDArray[np.uint8]) -> Any:
+    return ctypes.cast(array.ctypes.data, ctypes.POINTER(ctypes.c_uint8))
