@@ -48,7 +48,7 @@ class Child:
         if not line.endswith(b"\n"):
             with anyio.move_on_after(_END_S):
                 await self._process.wait()
-            raise TurnError(f"{self._name} ended: {self._last_words()}")
+            raise TurnError(f"{self._name} ended: {self.last_words()}")
         return line
 
     async def write(self, line: bytes) -> None:
@@ -61,7 +61,7 @@ class Child:
             self._stdin.write(line)
             await self._stdin.drain()
         except ConnectionError:
-            raise TurnError(f"{self._name} ended: {self._last_words()}") from None
+            raise TurnError(f"{self._name} ended: {self.last_words()}") from None
 
     async def run(self, jobs: Sequence[Job]) -> Batch:
         """Let a worker run a batch.
@@ -72,7 +72,8 @@ class Child:
         await self.write(jobs_line(jobs))
         return read_batch(await self.line())
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """The last line that it, or a process that it started, wrote to stderr, or else how it ended."""
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "replace").split("\n")
         said = [line.strip() for line in lines if line.strip()]

@@ -45,7 +45,7 @@ def read_response(pieces: Sequence[Piece]) -> Response:
         raise ValueError("the connection closed before the response")
     first, *fields = head.decode("latin-1").lower().split("\r\n")
     headers = {name.strip(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
-    status = int(first.split(" ")[1])
+    status = int(first.partition(" ")[2][:3])
     parts = _parts(raw, len(head) + len(end), chunked="chunked" in headers.get("transfer-encoding", ""))
     body = b"".join(raw[begin:stop] for begin, stop in parts)
     clock = _Clock(pieces, parts)

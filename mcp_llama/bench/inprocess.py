@@ -128,7 +128,10 @@ def _write(line: bytes) -> None:
 def main(flags: Sequence[str]) -> None:
     """Load the model and serve."""
     path, options = model_of(flags)
-    asyncio.run(serve(LocalBackend(path.stem, partial(LlamaModel, path, options))))
+    try:
+        asyncio.run(serve(LocalBackend(path.stem, partial(LlamaModel, path, options))))
+    except McpLlamaError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ TEMPERATURE = 0.8
 EVENT = re.compile(rb'"text": ?"(?!")')
 """What an event with text has in it."""
 
+_DONE = b"[DONE]"
+
 
 @dataclass(frozen=True, slots=True)
 class OpenAIWire:
@@ -53,8 +55,8 @@ class OpenAIWire:
         usage: Usage | None = None
         prompt_s: float | None = None
         for moment, data in events:
-            if data == b"[DONE]":
-                continue
+            if data == _DONE:
+                break
             chunk = json.loads(data)
             if "error" in chunk:
                 return Answer(sent=sent, error=error_text(chunk))
@@ -66,6 +68,8 @@ class OpenAIWire:
             prompt_s = _prompt_s(chunk.get("timings")) or prompt_s
         admitted = arrivals[0] - prompt_s if arrivals and prompt_s is not None else None
         error = None if usage else "the server reports no usage, so its tokens cannot be counted"
+        if not events or events[-1][1] != _DONE:
+            error = "the stream broke off"
         return Answer(
             sent=sent, arrivals=tuple(arrivals), text="".join(texts), usage=usage, admitted=admitted, error=error
         )

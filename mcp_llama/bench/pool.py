@@ -30,7 +30,11 @@ class Pool:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._close_all()
+        last = AsyncExitStack()
+        for _, stack in self._open.values():
+            last.push_async_exit(stack)
+        # An exception reaches every target, which then waits for nothing.
+        await last.__aexit__(exc_type, exc, traceback)
 
     async def target(self, name: str) -> Target:
         """A target, open.
@@ -43,7 +47,7 @@ class Pool:
         if name in self._open and self._open[name][0].is_alive:
             return self._open[name][0]
         await self._close(name)
-        if psutil.virtual_memory().available < self._needed * _MARGIN:
+        if _free_memory() < self._needed * _MARGIN:
             await self._close_all()
         try:
             return await self._opened(name)
@@ -65,7 +69,9 @@ class Pool:
             await stack.aclose()
 
     async def _close_all(self) -> None:
-        async with AsyncExitStack() as last:
-            for _, stack in self._open.values():
-                last.push_async_callback(stack.aclose)
-            self._open.clear()
+        for name in list(self._open):
+            await self._close(name)
+
+
+def _free_memory() -> int:
+    return psutil.virtual_memory().available

@@ -1,29 +1,33 @@
 """The worker `raw`: a bare loop over llama.cpp, which is what the servers are compared with."""
 
 import sys
-import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from mcp_llama.bench.job import Batch, batch_line, read_jobs
 from mcp_llama.bench.options import model_of
 from mcp_llama.bench.raw_loop import RawLoop
 from mcp_llama.engine.llama import LlamaModel
+from mcp_llama.errors import McpLlamaError
+
+_Made = TypeVar("_Made")
 
 
 def main(flags: Sequence[str]) -> None:
     """Load the model and run batches of jobs from stdin until it ends."""
     path, options = model_of(flags)
-    loaded: list[LlamaModel] = []
-    _run_apart(lambda: loaded.append(LlamaModel(path, options)))
-    if loaded:
-        _run_apart(lambda: _serve(loaded[0]))
+    try:
+        model = _apart(lambda: LlamaModel(path, options))
+    except McpLlamaError as error:
+        sys.exit(str(error))
+    _apart(lambda: _serve(model))
 
 
-def _run_apart(work: Callable[[], None]) -> None:
+def _apart(work: Callable[[], _Made]) -> _Made:
     """Do some work on a thread that then ends: of two OpenMP teams in a process, each would slow the other down."""
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
 
 
 def _serve(model: LlamaModel) -> None:

@@ -42,6 +42,7 @@ class RawLoop:
     def __init__(self, model: LlamaModel) -> None:
         self._model = model
         self._held: dict[int, list[int]] = {}
+        self._computed: dict[int, int] = {}
         self._constraints: Constraints | None = None
 
     def run(self, jobs: Sequence[Job]) -> list[Answer]:
@@ -85,6 +86,7 @@ class RawLoop:
         self._model.truncate(first, 0)
         self._prefill(first, shared)
         self._held[first] = list(shared)
+        self._computed[first] = common
         for number in others:
             self._held[number] = shared[: self._model.copy(first, number, common)]
 
@@ -136,7 +138,9 @@ class RawLoop:
             sent=stream.sent,
             arrivals=tuple(stream.times),
             text=b"".join(self._pieces(written)).decode("utf-8", "replace"),
-            usage=Usage(prompt=stream.prompt, completion=len(written), cached=stream.cached),
+            usage=Usage(
+                prompt=stream.prompt, completion=len(written), cached=stream.cached - self._computed.pop(stream.slot, 0)
+            ),
             admitted=stream.sent,
         )
 

@@ -18,6 +18,13 @@ def cpu_seconds(pid: int) -> float | None:
     return None
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process is there, and more than its exit status."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def memory(pid: int) -> int | None:
     """Resident bytes of a process at their peak since `forget_peak`, on Linux, or else now."""
     with suppress(OSError):

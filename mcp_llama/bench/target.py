@@ -12,7 +12,7 @@ from mcp_llama.bench.failure import TurnError
 from mcp_llama.bench.job import Answer, Job
 from mcp_llama.bench.plan import Plan
 from mcp_llama.bench.record import RAW
-from mcp_llama.bench.resources import cpu_seconds, forget_peak, memory
+from mcp_llama.bench.resources import cpu_seconds, forget_peak, is_running, memory
 from mcp_llama.bench.served import Address, address_of, llama_cpu, model_name, served
 
 _WARM_UP_TOKENS = 8
@@ -39,12 +39,11 @@ class Target:
     worker: Child
     measured: int | None = None
     inside: Callable[[], Awaitable[float | None]] = _unknown
-    server: Child | None = None
 
     @property
     def is_alive(self) -> bool:
         """Whether its processes run."""
-        return self.worker.is_alive and (self.server is None or self.server.is_alive)
+        return self.worker.is_alive and (self.measured is None or is_running(self.measured))
 
     async def run(self, jobs: Sequence[Job]) -> Outcome:
         """Run a batch.
@@ -100,7 +99,10 @@ async def _over_stdio(flags: Sequence[str]) -> AsyncGenerator[Target]:
     command = [sys.executable, "-m", "mcp_llama", "stdio", *flags]
     async with _client({"command": command}) as (worker, hello):
         target = Target(worker, hello["pid"])
-        await _warm_up(target)
+        try:
+            await _warm_up(target)
+        except TurnError as error:
+            raise TurnError(f"{error}: {worker.last_words()}") from None
         yield target
 
 
@@ -113,7 +115,7 @@ async def _over_http(name: str, flags: Sequence[str]) -> AsyncGenerator[Target]:
             async def inside() -> float | None:
                 return await llama_cpu(address)
 
-            target = Target(worker, server.pid, inside, server)
+            target = Target(worker, server.pid, inside)
             await _warm_up(target)
             yield target
 

@@ -57,6 +57,8 @@ async def _unique(target: Target, plan: Plan, turn: Turn, prompts: Prompts) -> M
 
 async def _json(target: Target, plan: Plan, turn: Turn, prompts: Prompts) -> Measurement:
     tokens = min(_JSON_TOKENS, _room(plan, PROMPT_WORDS))
+    # A server's first call with a schema takes its whole vocabulary in.
+    checked(await target.run(_jobs([prompts.text(PROMPT_WORDS)], turn, tokens, SCHEMA)))
     outcome = checked(await target.run(_fresh(prompts, turn, tokens, SCHEMA)))
     for answer in outcome.answers:
         _check_json(answer.text)
