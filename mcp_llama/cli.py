@@ -12,8 +12,10 @@ from typing import cast
 
 from mcp_llama import __version__
 from mcp_llama.backends.local import LocalBackend
+from mcp_llama.command_line import as_flags
 from mcp_llama.config import (
     SETTINGS,
+    BenchSettings,
     ChatSettings,
     DoctorSettings,
     GenerateSettings,
@@ -45,6 +47,7 @@ mcp-llama {__version__}: a local llama.cpp model as tools for agents, token by t
   mcp-llama generate "Once upon a time" continue a text here on the terminal
   mcp-llama chat "Why is the sky blue?" ask once; without a question, hold a conversation
   mcp-llama doctor                      check this machine, the build and the model
+  mcp-llama bench                       measure how fast this machine runs the model
 
   mcp-llama serve --model ~/models/my.gguf --n-ctx 4096
   mcp-llama COMMAND --help              all options of a command
@@ -171,10 +174,8 @@ def _stdio_entry(file: ModelFile, settings: ServeSettings) -> dict[str, object]:
     """How a client starts its own server with the same options, whatever folder and environment it has."""
     program = Path(sys.argv[0]).resolve()
     command = [sys.executable, "-m", "mcp_llama"] if program.suffix == ".py" else [str(program)]
-    flags: list[str] = []
-    for name in sorted(settings.model_fields_set & set(StdioSettings.model_fields) - {"config"}):
-        value = file.path if name == "model" else getattr(settings, name)
-        flags += [f"--{name.replace('_', '-')}", str(value)]
+    given = sorted(settings.model_fields_set & set(StdioSettings.model_fields) - {"config"})
+    flags = as_flags(settings.model_copy(update={"model": str(file.path)}), given)
     return {"command": command[0], "args": [*command[1:], "stdio", *flags]}
 
 
@@ -197,7 +198,14 @@ def _doctor(settings: DoctorSettings) -> int:
     return run_doctor(settings)
 
 
+def _bench(settings: BenchSettings) -> int:
+    # The other commands start faster without it.
+    from mcp_llama.bench.command import run_bench
+
+    return run_bench(settings)
+
+
 _COMMANDS = cast(
     dict[str, Callable[[ModelSettings], int]],
-    {"serve": _serve, "stdio": _stdio, "generate": _generate, "chat": _chat, "doctor": _doctor},
+    {"serve": _serve, "stdio": _stdio, "generate": _generate, "chat": _chat, "doctor": _doctor, "bench": _bench},
 )

@@ -2,7 +2,7 @@
 
 import argparse
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, cast, get_args, get_origin
 
 from pydantic import BaseModel
@@ -38,6 +38,27 @@ def parse_flags(settings_cls: type[BaseModel], command: str, arguments: Sequence
     return values
 
 
+def flag_of(name: str) -> str:
+    """The flag of an option; the underscore behind a name that Python or pydantic needs is no part of it."""
+    return f"--{name.rstrip('_').replace('_', '-')}"
+
+
+def as_flags(settings: BaseModel, names: Iterable[str]) -> list[str]:
+    """The flags that give options the values that they have."""
+    words: list[str] = []
+    for name in names:
+        value = getattr(settings, name)
+        if isinstance(value, bool):
+            words += [flag_of(name)] if value else []
+            continue
+        if isinstance(value, dict):
+            items = [f"{key}={item}" for key, item in cast(dict[str, object], value).items()]
+        else:
+            items = cast(list[object], value) if isinstance(value, list) else [value]
+        words += [word for item in items for word in (flag_of(name), str(item))]
+    return words
+
+
 class _Parser(argparse.ArgumentParser):
     """An argparse parser that raises where argparse would print its usage and exit."""
 
@@ -57,15 +78,25 @@ def _add(parser: _Parser, name: str, field: FieldInfo) -> None:
         else:
             parser.add_argument(name, metavar=name.upper(), nargs="?", help=description)
         return
+    if field.annotation is bool:
+        parser.add_argument(flag_of(name), dest=name, action="store_const", const="true", help=description)
+        return
     kind = get_origin(field.annotation)
-    default = "" if field.default in (None, [], {}) else f" (default: {field.default})"
     parser.add_argument(
-        f"--{name.replace('_', '-')}",
+        flag_of(name),
         dest=name,
         action="append" if kind in (list, dict) else "store",
         metavar="NAME=VALUE" if kind is dict else _metavar(field.annotation),
-        help=f"{description}{default}",
+        help=f"{description}{_default(field)}",
     )
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default in (None, [], {}):
+        return ""
+    listed = isinstance(field.default, list)
+    default = ",".join(str(item) for item in cast(list[object], field.default)) if listed else field.default
+    return f" (default: {default})"
 
 
 def _metavar(annotation: Any) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 from platformdirs import user_config_path
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -32,6 +32,19 @@ ENV_PREFIX = "MCP_LLAMA_"
 LogLevel = Literal["debug", "info", "warning", "error"]
 ReasoningMarksText = Annotated[str, Field(pattern=r"^\S+ \S+$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Streams = Annotated[int, Field(ge=1, le=256)]
+
+
+def _split(value: object) -> object:
+    """A list whose texts may name several items between commas, each item once."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list):
+        return value
+    items = [part.strip() for item in cast(list[object], texts) for part in str(item).split(",")]
+    return list(dict.fromkeys(items))
+
+
+Split = BeforeValidator(_split)
 
 
 class ModelSettings(BaseSettings):
@@ -187,14 +200,45 @@ class ChatSettings(TextSettings, ReasoningSettings):
     system: str = Field("", description="system message")
 
 
+class BenchSettings(ModelSettings):
+    """Measure how fast this machine runs the model: in a bare llama.cpp loop and through every door.
+
+    The defaults take about six minutes on two cores with the embedded model. Unique prompts run at each number of
+    streams, the other workloads at one.
+    """
+
+    n_slots: int | None = Field(
+        None, ge=1, le=256, description="slots at most; default: as many as the most streams take"
+    )
+    streams: Annotated[list[Streams], Split] = Field(
+        [1, 2, 4, 8, 16], min_length=1, description="how many streams run at once, one after the other"
+    )
+    tokens: int = Field(96, ge=2, description="tokens of one stream")
+    rounds: int = Field(3, ge=1, description="turns of each target; the table shows medians and ranges of them")
+    targets: Annotated[list[str], Split] = Field(
+        ["raw", "engine", "v1", "mcp-http", "mcp-stdio"], min_length=1, description="what is measured, in turn"
+    )
+    workloads: Annotated[list[str], Split] = Field(
+        ["unique", "shared", "long"], min_length=1, description="of unique, shared, long, cancel, json"
+    )
+    against: list[str] = Field(
+        [], description="an OpenAI-compatible server to compare with, as URL or LABEL=URL; may be given several times"
+    )
+    json_: bool = Field(False, description="write the report as JSON instead of the table")
+    plot: Path | None = Field(
+        None, description="file to draw throughput and latency into: .png, .svg or .pdf; needs mcp-llama[plot]"
+    )
+
+
 SETTINGS: dict[str, type[ModelSettings]] = {
     "serve": ServeSettings,
     "stdio": StdioSettings,
     "generate": GenerateSettings,
     "chat": ChatSettings,
     "doctor": DoctorSettings,
+    "bench": BenchSettings,
 }
-_NOT_IN_FILES = ("prompt", "message", "config")
+_NOT_IN_FILES = ("prompt", "message", "config", "json_", "plot")
 
 AnySettings = TypeVar("AnySettings", bound=ModelSettings)
 

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.chat.marks import MARKER_TOKENS, ReasoningMarks
 from mcp_llama.chat.plan import ChatDefaults
+from mcp_llama.command_line import flag_of
 from mcp_llama.config import (
     SETTINGS,
     ModelSettings,
@@ -209,7 +210,7 @@ def test_help_lists_every_option(
     assert (outcome.status, outcome.err) == (0, "")
     assert outcome.out.startswith(f"usage: mcp-llama {command} ")
     for name, option in SETTINGS[command].model_fields.items():
-        shown = name.upper() if option.is_required() or name == "message" else f"--{name.replace('_', '-')} "
+        shown = name.upper() if option.is_required() or name == "message" else f"{flag_of(name)} "
         assert shown in outcome.out, name
         assert option.description is not None, name
         assert option.description in " ".join(outcome.out.split()), name
