@@ -92,7 +92,8 @@ def _figure(report: Report, rows: Sequence[Row]) -> "Figure":
     _finish(throughput, lines, "Throughput", "tok/s, all streams together; whiskers: the slowest and the fastest round")
     throughput.set_ylim(bottom=0)
     _finish(latency, lines, "Inter-token latency", "ms, median; whiskers up to p95")
-    _make_logarithmic(latency)
+    if any(row.itl for line in lines for row in line.rows):
+        _make_logarithmic(latency)
     _caption(figure, report, workload, lines)
     figure.subplots_adjust(left=0.05, right=0.985, top=0.715, bottom=0.115, wspace=0.13)
     return figure
@@ -174,7 +175,9 @@ def _caption(figure: "Figure", report: Report, workload: Workload, lines: Sequen
     machine = report.machine
     figure.text(0.012, 0.95, f"{report.subject.model} on {machine.cpu}, {machine.cores} cores", fontsize=13)
     rounds = max(row.rounds for line in lines for row in line.rows)
-    figure.text(0.012, 0.905, f"{TITLES[workload]}, median of {rounds} rounds", color=_QUIET)
+    figure.text(
+        0.012, 0.905, f"{TITLES[workload]}, {'1 round' if rounds == 1 else f'median of {rounds} rounds'}", color=_QUIET
+    )
     figure.legend(
         *figure.axes[0].get_legend_handles_labels(),
         loc="upper right",
