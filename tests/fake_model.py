@@ -7,6 +7,7 @@ import threading
 import zlib
 from array import array
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from llguidance import LLTokenizer, TokenizerWrapper
@@ -106,7 +107,8 @@ class FakeModel:
         self.eos_text = "</s>"
         self.default_sampling = SamplingParams()
         self.visible_tokens: frozenset[str] = frozenset()
-        self.kv_unified = n_cells is not None
+        self.has_pool = n_cells is not None
+        self.kv_unified = self.has_pool and can_cut
         self.n_cells = n_cells or n_ctx * n_slots
         self.cuts = can_cut
         self.decode_delay = decode_delay
@@ -119,7 +121,7 @@ class FakeModel:
         """The rows of every decode, those that failed included."""
         self.slots: list[list[int]] = [[] for _ in range(n_slots)]
         self.cells: list[list[int]] = [[] for _ in range(n_slots)]
-        """The cells of the tokens in `slots`, if they share them; a cell may belong to several slots."""
+        """The cells of the tokens in `slots`, if slots have a pool of them; a cell may belong to several slots."""
         self.copies: list[tuple[int, int]] = []
         """Every copy of a slot, source and target."""
         self.embeds: list[list[int]] = []
@@ -131,7 +133,7 @@ class FakeModel:
         self._scripts: dict[tuple[int, ...] | None, list[int]] = {}
         self._outputs: dict[int, list[int]] = {}
         self._aborting = threading.Event()
-        self._owner: int | None = None
+        self._owner: threading.Thread | None = None
         self._embedded = 0
 
     def piece(self, text: bytes | str) -> int:
@@ -206,7 +208,8 @@ class FakeModel:
         assert self.can_cut(source, length), "what cannot be cut cannot be copied in part"
         self.copies.append((source, target))
         self.slots[target] = self.slots[source][:length]
-        self.cells[target] = self.cells[source][:length]
+        self.cells[target] = self.cells[source][:length] if self.kv_unified else []
+        self._take_cells(target, length - len(self.cells[target]))
         return length
 
     def save(self, slot: int) -> bytes:
@@ -223,6 +226,25 @@ class FakeModel:
         self.slots[slot] = list(array("i", state))
         self._take_cells(slot, len(self.slots[slot]))
         return True
+
+    @property
+    def state_kind(self) -> str:
+        """The context, for example."""
+        return f"fake n_ctx={self.n_ctx}"
+
+    def state_size(self, slot: int) -> int:
+        """Four bytes a token."""
+        self._check_owner()
+        return 4 * len(self.slots[slot])
+
+    def save_file(self, slot: int, path: Path, tokens: Sequence[int]) -> None:
+        """Write the tokens of a slot."""
+        assert list(tokens) == self.slots[slot]
+        path.write_bytes(self.save(slot))
+
+    def load_file(self, slot: int, path: Path) -> list[int]:
+        """Make a slot hold the tokens of a file."""
+        return list(self.slots[slot]) if self.restore(slot, path.read_bytes()) else []
 
     def held_tokens(self, slot: int) -> int:
         """How many positions a slot holds."""
@@ -312,7 +334,7 @@ class FakeModel:
             ends[slot] += 1
 
     def _take_cells(self, slot: int, count: int) -> None:
-        if not self.kv_unified:
+        if not self.has_pool:
             return
         taken = {cell for cells in self.cells for cell in cells}
         free = (cell for cell in range(self.n_cells) if cell not in taken)
@@ -320,10 +342,11 @@ class FakeModel:
         assert len(self.cells[slot]) == len(self.slots[slot]), f"the {self.n_cells} cells are full"
 
     def _check_owner(self) -> None:
-        """The model belongs to the thread that first uses it."""
+        """The model belongs to the thread that first uses it; a loader hands it on."""
         assert not self.closed, "the model is used after it was freed"
-        self._owner = self._owner or threading.get_ident()
-        assert self._owner == threading.get_ident(), "the model is used by two threads"
+        if self._owner is None or self._owner.name == "model-loader":
+            self._owner = threading.current_thread()
+        assert self._owner is threading.current_thread(), "the model is used by two threads"
 
 
 def _without_bos(tokens: Sequence[int]) -> tuple[int, ...]:

@@ -95,8 +95,7 @@ class PrefixCache:
         if isinstance(source, StoredPrefix):
             kept = self._restore(slot, source)
         elif source is not None:
-            kept = self._memory.copy(source.id, slot.id, place.shared)
-            self.cells.copy(source.id, slot.id, kept)
+            kept = self._copy(source, slot, place.shared)
         slot.sequence, sequence.slot = sequence, slot
         sequence.num_computed_tokens = kept
 
@@ -165,6 +164,14 @@ class PrefixCache:
         if best - shared[nearest] < _COPY_WORTH and len(nearest.tokens) - shared[nearest] < _COPY_WORTH:
             return nearest
         return oldest
+
+    def _copy(self, source: Slot, target: Slot, length: int) -> int:
+        if not self._memory.kv_unified:
+            self.make_room(length)
+        # Room may have been made at the cost of the source itself.
+        kept = self._memory.copy(source.id, target.id, length) if self.cells.held(source.id) >= length else 0
+        self.cells.copy(source.id, target.id, kept)
+        return kept
 
     def _restore(self, slot: Slot, stored: StoredPrefix) -> int:
         self.make_room(len(stored.tokens))

@@ -28,6 +28,7 @@ def request(
     arrival: float | None = None,
     deadline: float | None = None,
     top_logprobs: int | None = None,
+    streamed: bool = True,
 ) -> TokenRequest:
     """A request that arrives now unless told otherwise; the tokens of a text prompt are its bytes."""
     return TokenRequest(
@@ -38,12 +39,15 @@ def request(
         arrival=time.monotonic() if arrival is None else arrival,
         deadline=deadline,
         top_logprobs=top_logprobs,
+        streamed=streamed,
     )
 
 
-def sequence(prompt: str | Tokens[int], *, stop: Tokens[str] = (), top_logprobs: int | None = None) -> Sequence:
+def sequence(
+    prompt: str | Tokens[int], max_tokens: int = 8, *, stop: Tokens[str] = (), top_logprobs: int | None = None
+) -> Sequence:
     """A sequence that no one reads, for what runs without an engine."""
-    return Sequence(request(prompt, stop=stop, top_logprobs=top_logprobs), cast(Generation, None))
+    return Sequence(request(prompt, max_tokens, stop=stop, top_logprobs=top_logprobs), cast(Generation, None))
 
 
 async def finish(generation: Generation) -> Result:

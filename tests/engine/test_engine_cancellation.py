@@ -49,7 +49,7 @@ async def test_leaving_in_prefill_ends_the_decode_in_flight(start: StartEngine) 
         async with engine.generate(request(LONG)):
             model.gate.step()
             await model.gate.held()
-            assert model.batches[1].slots == [0] + [1] * 50
+            assert model.batches[1].slots == [0] + [1] * 32
         await model.gate.held()
         assert model.batches[2].slots == [0]
         assert model.slots[1] == []
@@ -118,7 +118,7 @@ async def test_leaving_while_paused_frees_the_slot_within_one_step(start: StartE
         assert bytes(model.batches[-1].tokens) == b"ccc"
     model.gate.step()
     await model.gate.held()
-    assert model.batches[-1].slots == [1, 0, 0, 0]
+    assert model.batches[-1].slots == [0, 0, 0, 1]
     model.gate.open()
     assert [(await finish(c)).text, (await finish(d)).text] == [by_hand("ccc", 8), by_hand("ddd", 8)]
 

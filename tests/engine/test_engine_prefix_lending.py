@@ -115,4 +115,23 @@ async def test_those_behind_the_one_that_waits_come_in_their_turn(start: StartEn
     assert [r.text for r in results] == [by_hand(prompt, 20) for prompt in prompts]
     waits = [r.timings.queue_s for r in results]
     admitted = [generation.request.arrival + wait for generation, wait in zip(running, waits, strict=True)]
-    assert admitted == sorted(admitted)
+    order = sorted(range(len(prompts)), key=lambda index: admitted[index])
+    strangers, agents = [index for index in order if index in (2, 4)], [index for index in order if index in (0, 1, 3)]
+    assert (order[0], strangers, agents) == (0, [2, 4], [0, 1, 3])
+    assert order.index(2) < order.index(1)
+
+
+async def test_those_who_wait_keep_slots_that_those_behind_them_do_not_get(start: StartEngine) -> None:
+    model = held_model(n_slots=3)
+    engine = start(model)
+    prompts = [HEAD + "one", HEAD + "two", "a stranger", "another"]
+    async with AsyncExitStack() as entered:
+        running = [await entered.enter_async_context(engine.generate(request(prompt, 20))) for prompt in prompts]
+        await model.gate.held()
+        model.gate.step()
+        await model.gate.held()
+        assert [generation.sequence.slot is not None for generation in running] == [True, False, True, False]
+        model.gate.open()
+        results = [await finish(generation) for generation in running]
+    assert [r.text for r in results] == [by_hand(prompt, 20) for prompt in prompts]
+    assert results[1].usage.cached_tokens == LONG

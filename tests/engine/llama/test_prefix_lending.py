@@ -44,14 +44,13 @@ def test_a_copied_prefix_gives_exactly_the_logits_of_a_computed_one(
     computed = likeliest(model, 1, content)
     empty(model)
     extend(model, {0: head})
-    model.copy(0, 2)
-    assert model.truncate(2, shared) == shared == model.held_tokens(2)
+    assert model.copy(0, 2, shared) == shared == model.held_tokens(2)
     assert likeliest(model, 2, content) == computed
 
 
 def test_a_copy_replaces_all_that_the_lane_held(model: LlamaModel, head: list[int]) -> None:
     extend(model, {0: head, 1: tokens(model, "Something else, and longer than the rest. " * 20)})
-    model.copy(0, 1)
+    assert model.copy(0, 1, len(head)) == len(head)
     assert (model.held_tokens(0), model.held_tokens(1)) == (len(head), len(head))
     content = head + tokens(model, "Lisbon:")
     copied = likeliest(model, 1, content)
@@ -61,7 +60,7 @@ def test_a_copy_replaces_all_that_the_lane_held(model: LlamaModel, head: list[in
 def test_a_copied_lane_is_what_the_source_held_then(model: LlamaModel, head: list[int]) -> None:
     content = head + tokens(model, "Lisbon:")
     extend(model, {0: head})
-    model.copy(0, 1)
+    model.copy(0, 1, len(head))
     model.truncate(0, 0)
     stranger = tokens(model, "A text that overwrites the lane of the lender with other things. " * 4)
     extend(model, {0: stranger, 1: content[:-1]})
@@ -76,14 +75,14 @@ def test_a_copy_can_be_copied_before_the_next_decode(model: LlamaModel, head: li
     content = head + tokens(model, "Lisbon:")
     extend(model, {0: head})
     for source, target in ((0, 1), (1, 2), (2, 3)):
-        model.copy(source, target)
+        model.copy(source, target, len(head))
     assert likeliest(model, 3, content) == likeliest(model, 0, content)
 
 
 def test_an_aborted_decode_does_not_lose_a_copy(model: LlamaModel, head: list[int]) -> None:
     content = head + tokens(model, "Lisbon:")
     extend(model, {0: head})
-    model.copy(0, 1)
+    model.copy(0, 1, len(head))
     model.abort()
     with pytest.raises(DecodeAbortedError):
         extend(model, {1: content})
@@ -100,8 +99,7 @@ def test_followers_and_a_lender_that_goes_on_say_what_they_say_alone(
     empty(model)
     begun = complete(model, prompts[:1], 4, GREEDY)[0]
     for slot in (1, 2, 3):
-        model.copy(0, slot)
-        model.truncate(slot, len(head))
+        model.copy(0, slot, len(head))
     together = complete(model, [prompts[0] + begun, *prompts[1:]], 16, GREEDY)
     assert model.held_tokens(0) == len(prompts[0]) + 4 + 15
     if not batch_size_changes_rounding:
