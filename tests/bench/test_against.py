@@ -63,6 +63,14 @@ def test_a_server_without_usage_is_refused(real_model_path: Path) -> None:
     assert failure == "other, unique, 2 streams: the server reports no usage, so its tokens cannot be counted"
 
 
+def test_a_server_that_cannot_be_measured_is_not_tried_again(real_model_path: Path) -> None:
+    manners = Manners(has_usage=False)
+    with fake_openai(manners) as url:
+        against(real_model_path, url, rounds=5)
+    # One call to learn what it knows, and one to begin with.
+    assert len(manners.asked) == 2
+
+
 def test_a_server_that_nobody_started_fails_once(real_model_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

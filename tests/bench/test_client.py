@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -119,6 +120,14 @@ def test_a_connection_that_closes_too_early_is_an_error() -> None:
         assert "makes no sense" in error_of(run_jobs([JOB], door)[0])
 
 
+def test_a_connection_that_is_reset_is_an_error() -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with talking(talk) as door:
+        assert "the connection broke" in error_of(run_jobs([JOB], door)[0])
+
+
 def test_an_error_status_is_told_with_its_reason() -> None:
     with talking(lambda connection: connection.sendall(b'HTTP/1.1 503 No\r\n\r\n{"error":{"message":"busy"}}')) as door:
         assert error_of(run_jobs([JOB], door)[0]) == "HTTP 503: busy"
@@ -145,18 +154,19 @@ def test_a_call_is_cancelled_after_so_many_tokens_by_closing_its_connection() ->
 
 SERVER = """
 import json, sys
-first = True
+cancelled, seen = [], set()
 for line in sys.stdin:
     message = json.loads(line)
     if "id" not in message:
-        print(json.dumps({"cancelled": message["params"]["requestId"]}), file=sys.stderr)
+        cancelled.append(message["params"]["requestId"])
         continue
     number = message["id"]
-    if message["params"]["arguments"]["prompt"] == "die":
+    if message["params"]["arguments"]["prompt"] == "die" or number in seen:
         sys.exit()
+    seen.add(number)
     progress = {"progressToken": number, "message": "a"}
     note = {"jsonrpc": "2.0", "method": "notifications/progress", "params": progress}
-    content = {"text": "a", "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+    content = {"text": str(cancelled), "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
     answer = {"jsonrpc": "2.0", "id": number, "result": {"structuredContent": content}}
     for value in [note] if message["params"]["arguments"]["prompt"] == "wait" else [note, answer]:
         print(json.dumps(value, separators=(",", ":")), flush=True)
@@ -180,7 +190,7 @@ def test_answers_over_stdio_find_their_jobs_in_every_batch() -> None:
     with stdio() as door:
         for _ in range(2):
             answers = run_jobs([prompt("go"), prompt("go")], door)
-            assert [(answer.text, len(answer.arrivals), answer.error) for answer in answers] == [("a", 1, None)] * 2
+            assert [(answer.text, len(answer.arrivals), answer.error) for answer in answers] == [("[]", 1, None)] * 2
 
 
 def test_a_call_over_stdio_is_cancelled_after_a_token() -> None:
@@ -188,7 +198,7 @@ def test_a_call_over_stdio_is_cancelled_after_a_token() -> None:
         answers = run_jobs([prompt("wait", When(((0, 1),))), prompt("go")], door)
         assert answers[0].cancelled is not None
         assert answers[1].error is None
-        assert run_jobs([prompt("go")], door)[0].error is None
+        assert run_jobs([prompt("go")], door)[0].text == "[0]"
 
 
 def test_a_stdio_server_that_ends_fails_its_calls_and_all_later_ones() -> None:

@@ -139,6 +139,24 @@ async def test_a_process_that_ignores_its_stdin_and_sigterm_is_killed(monkeypatc
     assert not psutil.pid_exists(stubborn.pid)
 
 
+LEAVING = """
+import subprocess, sys
+pause = [sys.executable, "-c", "import signal; signal.pause()"]
+left = subprocess.Popen(pause, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+print(left.pid, flush=True)
+"""
+
+
+async def test_what_a_process_leaves_behind_is_killed() -> None:
+    with anyio.fail_after(END_S):
+        async with child("it", [sys.executable, "-c", LEAVING]) as short:
+            left = int(await short.line())
+            with pytest.raises(TurnError):
+                await short.line()
+        while is_running(left):  # noqa: ASYNC110
+            await anyio.sleep(0.01)
+
+
 async def test_what_a_process_said_last_is_the_reason_that_it_ended() -> None:
     code = "import sys; print('mcp-llama: no luck', file=sys.stderr); sys.exit(3)"
     with anyio.fail_after(END_S):

@@ -37,6 +37,9 @@ def test_calls_are_cancelled_in_the_queue_in_their_prompt_and_among_their_tokens
 def test_the_points_are_random() -> None:
     one, same, other = ([job.cancel for job in storm(2, seed).jobs] for seed in (1, 1, 2))
     assert one == same != other
+    built = storm(2)
+    cancels = [job.cancel for job in (built.jobs[held] for held, _ in built.trials)]
+    assert len({cancel.delay for cancel in cancels if cancel is not None}) == TRIALS
 
 
 def test_every_call_of_a_storm_ends() -> None:

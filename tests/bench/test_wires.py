@@ -24,6 +24,7 @@ def events(*values: Any) -> list[Piece]:
 def test_an_event_has_the_time_of_its_last_byte() -> None:
     pieces = [(1.0, HEAD + b"\r\ndata: on"), (2.0, b"e\n\ndata: two\n\nda"), (3.0, b"ta: three\n\n")]
     assert read_response(pieces).events == ((2.0, b"one"), (2.0, b"two"), (3.0, b"three"))
+    assert read_response([(1.0, HEAD + b"\r\ndata: one"), (2.0, b"\n\n")]).events == ((2.0, b"one"),)
 
 
 def test_chunks_are_put_together_with_their_times() -> None:
