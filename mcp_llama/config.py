@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from platformdirs import user_config_path
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,26 +25,10 @@ from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.llama import FlashAttention, ModelOptions
 from mcp_llama.engine.model import Pooling
 from mcp_llama.errors import ConfigError, UnknownNameError
+from mcp_llama.option_values import LogLevel, ReasoningMarksText, Seconds, Split, Streams, explain
 from mcp_llama.server.settings import ProgressStyle, ServerLimits
 
 ENV_PREFIX = "MCP_LLAMA_"
-
-LogLevel = Literal["debug", "info", "warning", "error"]
-ReasoningMarksText = Annotated[str, Field(pattern=r"^\S+ \S+$")]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Streams = Annotated[int, Field(ge=1, le=256)]
-
-
-def _split(value: object) -> object:
-    """A list whose texts may name several items between commas, each item once."""
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list):
-        return value
-    items = [part.strip() for item in cast(list[object], texts) for part in str(item).split(",")]
-    return list(dict.fromkeys(items))
-
-
-Split = BeforeValidator(_split)
 
 
 class ModelSettings(BaseSettings):
@@ -207,9 +191,7 @@ class BenchSettings(ModelSettings):
     streams, the other workloads at one.
     """
 
-    n_slots: int | None = Field(
-        None, ge=1, le=256, description="slots at most; default: as many as the most streams take"
-    )
+    n_slots: int | None = Field(None, ge=1, le=256, description="slots at most; default: as the streams need")
     streams: Annotated[list[Streams], Split] = Field(
         [1, 2, 4, 8, 16], min_length=1, description="how many streams run at once, one after the other"
     )
@@ -258,7 +240,7 @@ def load_settings(settings_cls: type[AnySettings], command: str, arguments: Sequ
     try:
         return cast(AnySettings, bound(**flags))
     except ValidationError as error:
-        raise ConfigError(" ".join(_explain(dict(problem)) for problem in error.errors(include_url=False))) from error
+        raise ConfigError(" ".join(explain(dict(problem)) for problem in error.errors(include_url=False))) from error
     except SettingsError as error:
         raise ConfigError(f"{error}. Lists and tables in the environment are JSON.") from error
     except tomllib.TOMLDecodeError as error:
@@ -300,10 +282,3 @@ def _toml_path(given: object) -> Path | None:
     if not path.is_file():
         raise ConfigError(f"No TOML file at {path}.")
     return path
-
-
-def _explain(problem: dict[str, Any]) -> str:
-    name = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "missing":
-        return f"{name} is missing."
-    return f"{name} is {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}."

@@ -2,7 +2,7 @@
 
 import logging
 
-_QUIET = ("mcp", "uvicorn", "asyncio", "sse_starlette")
+_QUIET = ("mcp", "uvicorn", "asyncio", "sse_starlette", "matplotlib")
 
 
 def configure_logging(level: str) -> None:
