@@ -161,7 +161,7 @@ def test_what_was_measured_before_ctrl_c_is_shown(
         (("--streams", "0"), "streams.0 is '0'"),
         (("--tokens", "1"), "tokens is '1'"),
         (("--rounds", "0"), "rounds is '0'"),
-        (("--against", "localhost:1"), "against is 'localhost:1': write it as"),
+        (("--against", "localhost:1", "--model", "nowhere.gguf"), "against is 'localhost:1': write it as"),
         (("--n-slots", "4"), "n_slots is 4, but the most streams take 16."),
     ],
 )

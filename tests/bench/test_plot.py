@@ -57,9 +57,11 @@ def test_a_target_without_latencies_is_drawn_all_the_same(tmp_path: Path) -> Non
 def test_drawing_leaves_matplotlib_as_it_was(tmp_path: Path) -> None:
     import matplotlib as mpl
 
-    before = dict(mpl.rcParams)
-    drawn(tmp_path / "a.png", turn())
-    assert dict(mpl.rcParams) == before
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        before = dict(mpl.rcParams)
+        drawn(tmp_path / "a.png", turn())
+        assert dict(mpl.rcParams) == before
 
 
 @pytest.mark.parametrize("name", ["picture", "picture.jpg", "picture.svg.txt"])
