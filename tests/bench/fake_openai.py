@@ -28,6 +28,9 @@ class _Handler(BaseHTTPRequestHandler):
     manners: Manners
 
     def do_GET(self) -> None:
+        if self.path != "/v1/models":
+            self._send(404, "text/plain", "")
+            return
         self._send(200, "application/json", json.dumps({"data": [{"id": MODEL}]}))
 
     def do_POST(self) -> None:
