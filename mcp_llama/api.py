@@ -37,7 +37,8 @@ class GenerateRequest:
     """Continue `prompt`, a text or tokens, as it is, without a chat template.
 
     `sampling` overrides the model's own defaults. `top_logprobs` asks for log probabilities: of the sampled tokens
-    (0), and of so many of the likeliest ones. `arrival` is in `time.monotonic()` seconds.
+    (0), and of so many of the likeliest ones. `arrival` is in `time.monotonic()` seconds. Unless `streamed`, nothing
+    comes before the end.
     """
 
     prompt: str | tuple[int, ...]
@@ -46,6 +47,7 @@ class GenerateRequest:
     sampling: Mapping[str, object] = field(default_factory=dict[str, object])
     top_logprobs: int | None = None
     format: OutputFormat | None = None
+    streamed: bool = True
     arrival: float = field(default_factory=time.monotonic)
 
 
@@ -97,10 +99,10 @@ class Message:
 class ChatRequest:
     """Answer `messages` through the model's chat template. A trailing assistant message is continued.
 
-    `sampling`, `top_logprobs`, `format` and `arrival` are as in GenerateRequest. `parallel_tool_calls` None means as
-    the model is used to. `reasoning_budget` is in tokens, None means the server's. `reasoning_effort` is "none" or
-    what the chat template calls it, `template_options` are variables of the template. Without `split_reasoning` the
-    reasoning stays in the text.
+    `sampling`, `top_logprobs`, `format`, `streamed` and `arrival` are as in GenerateRequest. `parallel_tool_calls` None
+    means as the model is used to. `reasoning_budget` is in tokens, None means the server's. `reasoning_effort` is
+    "none" or what the chat template calls it, `template_options` are variables of the template. Without
+    `split_reasoning` the reasoning stays in the text.
     """
 
     messages: tuple[Message, ...]
@@ -116,6 +118,7 @@ class ChatRequest:
     reasoning_effort: str | None = None
     template_options: Mapping[str, object] = field(default_factory=dict[str, object])
     split_reasoning: bool = True
+    streamed: bool = True
     arrival: float = field(default_factory=time.monotonic)
 
 
@@ -153,13 +156,15 @@ class TokenLogprob:
 class Usage:
     """Token counts. `cached_tokens` are part of `prompt_tokens`: their state was reused, not computed.
 
-    `reasoning_tokens` are part of `completion_tokens`.
+    `reasoning_tokens` are part of `completion_tokens`. `uncut_tokens` of the prompt were computed again, because this
+    model's memory can not be cut behind them.
     """
 
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
     reasoning_tokens: int = 0
+    uncut_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

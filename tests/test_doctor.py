@@ -155,7 +155,7 @@ def test_every_option_of_the_doctor_reaches_the_decode(monkeypatch: pytest.Monke
 
     monkeypatch.setattr("mcp_llama.doctor.probe", record)
     given = {"n_ctx": "2011", "n_slots": "202", "n_batch": "2033", "n_threads": "2044", "n_gpu_layers": "2055"}
-    given |= {"flash_attn": "off", "pooling": "cls"}
+    given |= {"flash_attn": "off", "pooling": "cls", "n_cells": "2066"}
     options = [name for name in DoctorSettings.model_fields if name not in ("config", "model", "log_level")]
     arguments = [part for name in options for part in (f"--{name.replace('_', '-')}", given[name])]
     assert run_doctor(load_settings(DoctorSettings, "doctor", arguments)) == 0

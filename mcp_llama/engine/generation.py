@@ -159,6 +159,7 @@ class Generation:
                 cached_tokens=last.cached_tokens,
                 completion_tokens=last.completion_tokens,
                 reasoning_tokens=last.reasoning_tokens,
+                uncut_tokens=finish.uncut_tokens,
             ),
             timings=Timings(
                 queue_s=total_s if last.admitted is None else last.admitted - arrival,

@@ -37,8 +37,8 @@ class Sequence:
 
     __slots__ = (
         "admitted", "cached_tokens", "detokenizer", "first_token", "forced", "generation", "last_token", "logprobs",
-        "num_computed_tokens", "order", "paused_since", "reasoning", "request", "sampler", "slot", "suspect_tokens", "tokens",
-        "uncut_tokens", "unsent",
+        "num_computed_tokens", "order", "paused_since", "reasoning", "request", "sampler", "slot", "suspect_tokens",
+        "tokens", "uncut_tokens", "unsent",
     )  # fmt: skip
 
     def __init__(self, request: TokenRequest, generation: "Generation") -> None:
@@ -86,12 +86,10 @@ class Sequence:
         """The sequence's present state as a delta."""
         prompt = len(self.request.prompt)
         # A sequence that was preempted computes its prompt again, which is no news.
-        computed = (
-            prompt if self.completion_tokens else min(self.num_computed_tokens, prompt)
-        ) + self.completion_tokens
+        computed = prompt if self.completion_tokens else min(self.num_computed_tokens, prompt)
         return TokenDelta(
             text,
-            computed,
+            computed + self.completion_tokens,
             self.completion_tokens,
             self.cached_tokens,
             self.admitted,

@@ -97,7 +97,7 @@ class GenerateRoutes:
         """Continue a text; the answer comes when it is complete."""
 
         async def work() -> dict[str, Any]:
-            model, generation = await self._prepare(body)
+            model, generation = await self._prepare(body, streamed=False)
             async with generation:
                 result = check_complete(await generation.result())
             return {"text": result.text, **_finish(result, model)}
@@ -117,7 +117,7 @@ class GenerateRoutes:
         refuse_embedding(request)
         return self._stream(query)
 
-    async def _prepare(self, body: GenerateIn | GenerateQueryIn) -> tuple[str, Generation]:
+    async def _prepare(self, body: GenerateIn | GenerateQueryIn, *, streamed: bool) -> tuple[str, Generation]:
         model = await wait_for_model(self._backend, body.model)
         request = GenerateRequest(
             prompt=body.prompt,
@@ -125,13 +125,14 @@ class GenerateRoutes:
             limits=limits(body, body.max_tokens, self._default_max_tokens, body.stop),
             sampling=body.sampling(),
             format=named_format(body.json_schema, body.regex, body.grammar) if isinstance(body, GenerateIn) else None,
+            streamed=streamed,
         )
         with blaming(body if isinstance(body, GenerateIn) else None):
             return model, await self._backend.generate(request)
 
     def _stream(self, body: GenerateIn | GenerateQueryIn) -> Response:
         async def produce(events: Events) -> None:
-            model, generation = await self._prepare(body)
+            model, generation = await self._prepare(body, streamed=True)
             progress = PromptProgress(generation.request) if body.return_progress else None
             async with generation:
                 await events.begin()

@@ -48,6 +48,11 @@ class Progress:
         self.sending_since: float | None = None
         """When the notification that the client has not taken yet was handed over, in `time.monotonic()`."""
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the client gave a progress token."""
+        return self._token is not None
+
     async def begin(self) -> None:
         """Tell the client at once that the call is alive."""
         await self._send()

@@ -187,6 +187,7 @@ def facts(result: Result) -> dict[str, Any]:
         "total_ms": round(timings.total_s * 1000, 1),
         "tokens_per_second": None if rate is None else round(rate, 1),
         "cached_tokens": usage.cached_tokens,
+        "uncut_tokens": usage.uncut_tokens or None,
         "seed": result.seed,
         "stop": result.stop,
     }

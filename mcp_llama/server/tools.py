@@ -170,6 +170,7 @@ class TextTools:
             await self._wait_for_model(request, progress)
             self._check_number(n)
             samplings = choice_samplings(request.sampling, n)
+            request = replace(request, streamed=progress.is_wanted)
             generations = [await prepare(replace(request, sampling=sampling)) for sampling in samplings]
             progress.enter_queue(sum(generation.total_tokens for generation in generations), n)
             results = await self._stream(generations, progress)

@@ -209,7 +209,7 @@ class Stage:
             assert self._changed.wait_for(lambda: self.model.closed, PATIENCE_S), "the model is still there"
 
     def _wait_for_readers(self, _: Rows) -> None:
-        generations = self._generations
+        generations = [each for each in self._generations if each.request.streamed]
         with self._changed:
             taken = self._changed.wait_for(
                 lambda: all(each.taken_tokens == each.sequence.completion_tokens for each in generations), PATIENCE_S

@@ -135,6 +135,7 @@ def timings_of(usage: Usage, admitted: float, first: float, now: float) -> Json:
     computed, predicted = usage.prompt_tokens - usage.cached_tokens, max(0, usage.completion_tokens - 1)
     return {
         "cache_n": usage.cached_tokens,
+        **({"uncut_n": usage.uncut_tokens} if usage.uncut_tokens else {}),
         "prompt_n": computed,
         **_pace("prompt", computed, first - admitted),
         "predicted_n": usage.completion_tokens,

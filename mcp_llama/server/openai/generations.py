@@ -32,6 +32,7 @@ async def completion_choices(backend: Backend, model: str, body: CompletionIn) -
                 sampling=sampling,
                 top_logprobs=body.logprobs,
                 format=body.format,
+                streamed=bool(body.stream),
             )
             with blaming(body):
                 return await backend.generate(request)
@@ -70,6 +71,7 @@ async def chat_choices(backend: Backend, model: str, body: ChatIn) -> list[Choic
             reasoning_effort=body.reasoning_effort,
             template_options=body.chat_template_kwargs or {},
             split_reasoning=body.reasoning_format != "none",
+            streamed=bool(body.stream),
         )
         with blaming(body, tools):
             return await backend.chat(request)

@@ -72,6 +72,7 @@ async def test_one_choice_that_fails_ends_the_others() -> None:
         with pytest.raises(openai.InternalServerError, match="could not compute this request: no room"):
             await ask(play.client, "completions", PROMPT, n=3, max_tokens=800)
         assert [end.completion_tokens < 800 for end in await play.stage.ended(3)] == [True] * 3
+        play.model.fault = None
         assert (await ask(play.client, "completions", PROMPT, max_tokens=3)).reasons == ["length"]
 
 
