@@ -1,3 +1,6 @@
+# pyright: reportUnknownMemberType=false
+# matplotlib types some of its arguments as unknown.
+
 import re
 from pathlib import Path
 
