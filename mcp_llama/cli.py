@@ -31,6 +31,7 @@ from mcp_llama.engine.llama import LlamaModel, check_file
 from mcp_llama.errors import ConfigError, McpLlamaError, UnknownNameError
 from mcp_llama.logs import configure_logging
 from mcp_llama.models.files import ModelFile, find_model
+from mcp_llama.models.preparation import read_preparation
 from mcp_llama.server.app import SSE_PATH, build_app
 from mcp_llama.server.client_watch import MCP_PATH
 from mcp_llama.server.factory import build_server
@@ -116,7 +117,10 @@ def _backend(settings: ModelSettings, file: ModelFile) -> LocalBackend:
     load = partial(LlamaModel, file.path, settings.model_options())
     limits = settings.engine_limits() if isinstance(settings, ServerSettings) else None
     chat = settings.chat_defaults() if isinstance(settings, ReasoningSettings) else None
-    return LocalBackend(file.name, load, limits, chat)
+    preparation = None
+    if isinstance(settings, ServerSettings):
+        preparation = read_preparation(settings.warm, settings.cache_dir, file.path)
+    return LocalBackend(file.name, load, limits, chat, preparation)
 
 
 def _serve(settings: ServeSettings) -> int:

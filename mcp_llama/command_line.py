@@ -86,7 +86,7 @@ def _add(parser: _Parser, name: str, field: FieldInfo) -> None:
         flag_of(name),
         dest=name,
         action="append" if kind in (list, dict) else "store",
-        metavar="NAME=VALUE" if kind is dict else _metavar(field.annotation),
+        metavar="NAME=VALUE" if kind is dict else "DIR" if name.endswith("_dir") else _metavar(field.annotation),
         help=f"{description}{_default(field)}",
     )
 
@@ -100,7 +100,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _metavar(annotation: Any) -> str:
-    if isinstance(annotation, types.UnionType):
+    if isinstance(annotation, types.UnionType) or get_origin(annotation) is list:
         annotation = get_args(annotation)[0]
     if isinstance(annotation, type):
         return {"int": "N", "float": "X", "Path": "FILE"}.get(annotation.__name__, "TEXT")

@@ -25,7 +25,7 @@ from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.llama import FlashAttention, ModelOptions
 from mcp_llama.engine.model import Pooling
 from mcp_llama.errors import ConfigError, UnknownNameError
-from mcp_llama.option_values import LogLevel, ReasoningMarksText, Seconds, Split, Streams, explain
+from mcp_llama.option_values import Absolute, LogLevel, ReasoningMarksText, Seconds, Split, Streams, explain
 from mcp_llama.server.settings import ProgressStyle, ServerLimits
 
 ENV_PREFIX = "MCP_LLAMA_"
@@ -42,6 +42,9 @@ class ModelSettings(BaseSettings):
     n_slots: int | None = Field(
         None, ge=1, le=256, description="requests that run at once; default: 4 if memory allows"
     )
+    n_cells: int | None = Field(
+        None, ge=16, description="KV cells that all slots share; default: n_ctx for each, which is faster"
+    )
     n_batch: int = Field(512, ge=1, le=16_384, description="rows of one llama_decode")
     n_threads: int | None = Field(None, ge=1, description="threads of llama.cpp; default: the physical cores")
     n_gpu_layers: int = Field(0, ge=-1, description="layers to put on a GPU; -1 for all")
@@ -56,6 +59,7 @@ class ModelSettings(BaseSettings):
         return ModelOptions(
             n_ctx=self.n_ctx,
             n_slots=self.n_slots,
+            n_cells=self.n_cells,
             n_batch=self.n_batch,
             n_threads=self.n_threads,
             n_gpu_layers=self.n_gpu_layers,
@@ -105,6 +109,9 @@ class ServerSettings(ReasoningSettings):
     max_queue_tokens: int = Field(262_144, ge=0, description="prompt tokens that may wait for a slot")
     unread_limit: int = Field(256, ge=1, description="tokens a client may leave unread before its request pauses")
     stall_timeout: Seconds = Field(30.0, description="seconds a client may read nothing before its request ends")
+    step_target_ms: int = Field(
+        100, ge=1, le=10_000, description="how long about a part of a new prompt may keep running streams waiting"
+    )
     heartbeat_s: Seconds = Field(5.0, description="seconds without a token until progress shows a sign of life")
     ping_s: float = Field(
         15.0,
@@ -114,6 +121,12 @@ class ServerSettings(ReasoningSettings):
     )
     progress_style: ProgressStyle = Field("text", description="progress messages: the new text, or a status line")
     progress_interval_ms: int = Field(0, ge=0, description="least time between two progress notifications of a call")
+    warm: Annotated[list[Path], Absolute] = Field(
+        [], description="text file with a system message to compute at the start; may be given several times"
+    )
+    cache_dir: Annotated[Path | None, Absolute] = Field(
+        None, description="folder that keeps what was computed, and so what was said, for the next start"
+    )
 
     def engine_limits(self) -> EngineLimits:
         """The part that concerns the engine."""
@@ -122,6 +135,7 @@ class ServerSettings(ReasoningSettings):
             max_queue_tokens=self.max_queue_tokens,
             unread_limit=self.unread_limit,
             stall_timeout=self.stall_timeout,
+            step_target=self.step_target_ms / 1000,
         )
 
     def server_limits(self) -> ServerLimits:

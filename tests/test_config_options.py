@@ -25,6 +25,8 @@ from mcp_llama.config import (
 )
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.llama import ModelOptions
+from mcp_llama.models.preparation import CacheFolder, Preparation
+from mcp_llama.models.warm import WarmText
 from mcp_llama.server.mcp import LlamaServer
 from mcp_llama.server.security import AppSecurity
 from mcp_llama.server.settings import ServerLimits
@@ -35,6 +37,7 @@ from tests.isolation import isolation
 MODEL: dict[str, Any] = {
     "n_ctx": 96,
     "n_slots": 3,
+    "n_cells": 4_000,
     "n_batch": 48,
     "n_threads": 5,
     "n_gpu_layers": 7,
@@ -43,6 +46,8 @@ MODEL: dict[str, Any] = {
 }
 CHAT: dict[str, Any] = {"reasoning_marks": "[r] [/r]", "reasoning_budget": 44}
 ENGINE: dict[str, Any] = {"max_queue": 11, "max_queue_tokens": 222, "unread_limit": 33, "stall_timeout": 4.5}
+STEP = {"step_target_ms": 250}
+LIMITS = EngineLimits(**ENGINE, step_target=0.25)
 SERVER: dict[str, Any] = {
     "max_tokens": 17,
     "max_time_s": 18.5,
@@ -52,6 +57,8 @@ SERVER: dict[str, Any] = {
     "progress_style": "status",
     "progress_interval_ms": 150,
 }
+KEPT = {"warm", "cache_dir"}
+"""Options that name files; the test of the flags makes them."""
 OPTIONS = ModelOptions(**MODEL, visible_tokens=(*sorted(MARKER_TOKENS), "[r]", "[/r]"))
 DEFAULTS = ChatDefaults(marks=ReasoningMarks("[r]", "[/r]"), reasoning_budget=44)
 DOOR: dict[str, Any] = {"host": "localhost", "port": 0, "allowed_hosts": ["a:*"], "allowed_origins": ["https://b"]}
@@ -69,7 +76,7 @@ def own_options(settings_cls: type[ModelSettings]) -> set[str]:
 
 def test_the_values_here_are_no_defaults() -> None:
     settings = load_settings(ServeSettings, "serve", [])
-    for name, value in {**MODEL, **CHAT, **ENGINE, **SERVER, **DOOR}.items():
+    for name, value in {**MODEL, **CHAT, **ENGINE, **STEP, **SERVER, **DOOR}.items():
         assert getattr(settings, name) != value, name
 
 
@@ -82,15 +89,15 @@ def test_every_option_of_loading_reaches_the_model() -> None:
 
 
 def test_every_option_of_a_server_reaches_the_engine_or_the_tools() -> None:
-    assert own_options(ServerSettings) == {*MODEL, *CHAT, *ENGINE, *SERVER}
-    settings = ServerSettings(**ENGINE, **{name: value for name, value in SERVER.items() if name not in ENGINE})
-    assert asdict(settings.engine_limits()) == ENGINE
+    assert own_options(ServerSettings) == {*MODEL, *CHAT, *ENGINE, *STEP, *SERVER, *KEPT}
+    settings = ServerSettings(**ENGINE, **STEP, **{name: value for name, value in SERVER.items() if name not in ENGINE})
+    assert settings.engine_limits() == LIMITS
     assert asdict(settings.server_limits()) == SERVER
 
 
 def test_serve_has_the_options_of_a_server_and_those_of_its_door() -> None:
-    assert own_options(ServeSettings) == {*MODEL, *CHAT, *ENGINE, *SERVER, *DOOR}
-    assert own_options(StdioSettings) == {*MODEL, *CHAT, *ENGINE, *SERVER}
+    assert own_options(ServeSettings) == {*MODEL, *CHAT, *ENGINE, *STEP, *SERVER, *KEPT, *DOOR}
+    assert own_options(StdioSettings) == {*MODEL, *CHAT, *ENGINE, *STEP, *SERVER, *KEPT}
 
 
 @dataclass
@@ -101,6 +108,7 @@ class Served:
     models: list[ModelOptions] = field(default_factory=list[ModelOptions])
     engines: list[EngineLimits | None] = field(default_factory=list[EngineLimits | None])
     chats: list[ChatDefaults] = field(default_factory=list[ChatDefaults])
+    preparations: list[Preparation | None] = field(default_factory=list[Preparation | None])
     servers: list[ServerLimits] = field(default_factory=list[ServerLimits])
     apps: list[ServerLimits] = field(default_factory=list[ServerLimits])
     doors: list[AppSecurity] = field(default_factory=list[AppSecurity])
@@ -125,11 +133,17 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
 
     class Backend(LocalBackend):
         def __init__(
-            self, name: str, load: Callable[..., FakeModel], limits: EngineLimits | None, chat: ChatDefaults
+            self,
+            name: str,
+            load: Callable[..., FakeModel],
+            limits: EngineLimits | None,
+            chat: ChatDefaults,
+            preparation: Preparation | None,
         ) -> None:
             served.engines.append(limits)
             served.chats.append(chat)
-            super().__init__(name, load, limits, chat)
+            served.preparations.append(preparation)
+            super().__init__(name, load, limits, chat, preparation)
 
     def build_server(backend: LocalBackend, limits: ServerLimits) -> LlamaServer:
         served.servers.append(limits)
@@ -181,12 +195,19 @@ def test_every_flag_of_a_server_reaches_its_part(
     model = tmp_path / "tiny.gguf"
     model.write_bytes(b"GGUF")
     door = DOOR if command == "serve" else {}
-    outcome = run_here(capsys, command, "--model", str(model), *flags({**MODEL, **CHAT, **ENGINE, **SERVER, **door}))
+    warm = [WarmText(tmp_path / name, f"You are {name}.") for name in ("a.txt", "b.txt")]
+    for text in warm:
+        text.path.write_text(text.text, encoding="utf-8")
+    cache = tmp_path / "new" / "cache"
+    kept = [*(word for text in warm for word in ("--warm", str(text.path))), "--cache-dir", str(cache)]
+    options = flags({**MODEL, **CHAT, **ENGINE, **STEP, **SERVER, **door})
+    outcome = run_here(capsys, command, "--model", str(model), *options, *kept)
     assert outcome.status == 0, outcome
     assert served.paths == [model]
     assert served.models == [OPTIONS]
     assert served.chats == [DEFAULTS]
-    assert served.engines == [EngineLimits(**ENGINE)]
+    assert served.engines == [LIMITS]
+    assert served.preparations == [Preparation(warm=tuple(warm), cache=CacheFolder(path=cache, model=model))]
     assert [asdict(limits) for limits in served.servers] == [SERVER]
     if command == "serve":
         assert served.addresses == [("localhost", 0)]

@@ -22,6 +22,7 @@ from mcp_llama.engine.sampling import MAX_SEED
 from mcp_llama.engine.types import TokenRequest
 from mcp_llama.errors import RequestError, UnknownModelError
 from mcp_llama.models.loader import LoadedModel, LoadModel, ModelLoader
+from mcp_llama.models.preparation import Preparation
 
 _MAX_TOP_LOGPROBS = 20
 
@@ -30,10 +31,16 @@ class LocalBackend:
     """Serves one model through one engine. Satisfies `Backend`."""
 
     def __init__(
-        self, name: str, load: LoadModel, limits: EngineLimits | None = None, chat: ChatDefaults | None = None
+        self,
+        name: str,
+        load: LoadModel,
+        limits: EngineLimits | None = None,
+        chat: ChatDefaults | None = None,
+        preparation: Preparation | None = None,
     ) -> None:
-        self._loader = ModelLoader(name, load, limits or EngineLimits())
         self._chat = chat or ChatDefaults()
+        prepare = partial((preparation or Preparation()).fill, self._chat)
+        self._loader = ModelLoader(name, load, limits or EngineLimits(), prepare)
         self._grammar_thread = GrammarThread()
 
     @property

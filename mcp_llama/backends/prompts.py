@@ -9,6 +9,7 @@ from mcp_llama.chat.plan import Plan
 from mcp_llama.engine.reasoning import ReasoningRule
 from mcp_llama.errors import RequestError
 from mcp_llama.models.loader import LoadedModel
+from mcp_llama.models.warm import needs_special
 
 _INLINE_CHARACTERS = 20_000
 """Text up to this long is tokenized in a few milliseconds, less than a change of threads is worth."""
@@ -30,8 +31,7 @@ async def prompt_tokens(loaded: LoadedModel, prompt: str | tuple[int, ...]) -> S
 
 async def chat_tokens(loaded: LoadedModel, prompt: str) -> Sequence[int]:
     """The tokens of a prompt that a chat template has written."""
-    # Most templates write the leading token themselves; a second one would change the answer.
-    add_special = not (loaded.model.bos_text and prompt.startswith(loaded.model.bos_text))
+    add_special = needs_special(loaded.model, prompt)
     return await tokenize(loaded, prompt, add_special=add_special, parse_special=True)
 
 

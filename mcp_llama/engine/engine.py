@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collections.abc import Sequence as Texts
 from functools import partial
 
+from mcp_llama.engine.contents import EMPTY, Contents
 from mcp_llama.engine.embed_loop import EmbedLoop
 from mcp_llama.engine.embedding import Embedding, EmbedJob
 from mcp_llama.engine.generation import Generation, Reader
@@ -31,7 +32,13 @@ class Engine:
     that the token loop holds, belong to the thread.
     """
 
-    def __init__(self, model: Model, limits: EngineLimits | None = None, metrics: EngineMetrics | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        limits: EngineLimits | None = None,
+        metrics: EngineMetrics | None = None,
+        contents: Contents = EMPTY,
+    ) -> None:
         limits = limits or EngineLimits()
         self._metrics = metrics or EngineMetrics()
         self.n_ctx = model.n_ctx
@@ -39,12 +46,13 @@ class Engine:
         self.max_requests = model.n_slots + limits.max_queue
         self._model = model
         self._queue = QueueBounds(model.n_slots, limits.max_queue, limits.max_queue_tokens)
-        self._token_loop = TokenLoop(model, limits, self._queue, self._metrics)
+        self._token_loop = TokenLoop(model, limits, self._queue, self._metrics, contents)
         self._embed_loop = EmbedLoop(model, self._queue)
         self._inbox: deque[Callable[[], None]] = deque()
         self._wakeup = threading.Event()
         self._stopping = False
         self._closing = False
+        self._kept = False
         self._failure: str | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -149,6 +157,7 @@ class Engine:
         try:
             while not self._closing:
                 self._turn()
+            self._end_all()
         except Exception:
             # The thread is every caller's only source of an answer: a defect must end their calls, not hang them.
             logger.exception("The engine thread failed")
@@ -164,11 +173,18 @@ class Engine:
         self._model.clear_abort()
         self._read_inbox()
         if self._stopping:
-            self._abort_all()
+            self._end_all()
         busy = self._token_loop.step()
         busy = self._embed_loop.step() or busy
         if not busy and not self._closing:
             self._wakeup.wait(self._token_loop.idle_timeout())
+
+    def _end_all(self) -> None:
+        """End what runs, and keep what it computed, while those who stopped the engine get their answers."""
+        self._abort_all()
+        if not self._kept:
+            self._kept = True
+            self._token_loop.keep()
 
     def _abort_all(self, failure: str | None = None) -> None:
         self._token_loop.abort_all(failure)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -103,6 +104,30 @@ class KvMemory(Protocol):
 
     def restore(self, slot: int, state: bytes) -> bool:
         """Make a slot hold a saved state; False, and the slot is empty, if the state does not fit."""
+        ...
+
+    @property
+    def state_kind(self) -> str:
+        """What the meaning of a saved state depends on, beside the model's file."""
+        ...
+
+    def state_size(self, slot: int) -> int:
+        """How many bytes the state of a slot takes."""
+        ...
+
+    def save_file(self, slot: int, path: Path, tokens: Sequence[int]) -> None:
+        """Write the state of a slot, which holds these tokens, for `load_file`.
+
+        Raises:
+            OSError: the file cannot be written whole.
+        """
+        ...
+
+    def load_file(self, slot: int, path: Path) -> list[int]:
+        """Make a slot hold what `save_file` has written; its tokens, or none and the slot is empty if it does not fit.
+
+        Only for files that are as they were written: a damaged one may end the process.
+        """
         ...
 
 

@@ -5,13 +5,14 @@ import time
 from collections.abc import Sequence as TokenIds
 
 from mcp_llama.api import FinishReason
+from mcp_llama.engine.contents import EMPTY, Contents
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.logprobs import read_logprob
 from mcp_llama.engine.metrics import EngineMetrics
 from mcp_llama.engine.model import DecodeAbortedError, DecodeError, Model, Sampler
 from mcp_llama.engine.outbox import Outbox
 from mcp_llama.engine.pace import Pace
-from mcp_llama.engine.prefix_cache import Place, PrefixCache
+from mcp_llama.engine.prefix_cache import Place
 from mcp_llama.engine.queue import QueueBounds
 from mcp_llama.engine.scheduler import Batch, Scheduler
 from mcp_llama.engine.sequence import Sequence
@@ -30,13 +31,16 @@ class TokenLoop:
     `in_prefill` names the sequences with many rows in the decode that is running; any thread may read it.
     """
 
-    def __init__(self, model: Model, limits: EngineLimits, queue: QueueBounds, metrics: EngineMetrics) -> None:
+    def __init__(
+        self, model: Model, limits: EngineLimits, queue: QueueBounds, metrics: EngineMetrics, contents: Contents = EMPTY
+    ) -> None:
         self.in_prefill: frozenset[Sequence] = frozenset()
         self._model = model
         self._limits = limits
         self._queue = queue
         self._metrics = metrics
-        self._cache = PrefixCache(model)
+        self._contents = contents
+        self._cache = contents.cache(model)
         self._scheduler = Scheduler(self._cache, model.n_batch)
         self._pace = Pace(limits.step_target)
         self._outbox = Outbox()
@@ -57,6 +61,10 @@ class TokenLoop:
         for sequence in self._sequences():
             self._finish(sequence, "abort", error=EngineError(failure) if failure else None)
         self._deliver()
+
+    def keep(self) -> None:
+        """Write what free slots hold to where it is kept."""
+        self._contents.keep(self._cache)
 
     def step(self) -> bool:
         """Move on; returns whether there was anything to compute."""

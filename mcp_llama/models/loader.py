@@ -15,10 +15,11 @@ from llguidance import LLTokenizer
 from mcp_llama.api import ModelCard, ModelStatus
 from mcp_llama.chat.template import ChatTemplate
 from mcp_llama.engine.constraint import Constraints
+from mcp_llama.engine.contents import EMPTY, Contents
 from mcp_llama.engine.engine import Engine
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.metrics import EngineMetrics
-from mcp_llama.engine.model import Model
+from mcp_llama.engine.model import DecodeAbortedError, Model
 from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.errors import McpLlamaError, ModelLoadError, RequestError
 
@@ -54,6 +55,9 @@ class LoadableModel(Model, Protocol):
 
 LoadModel = Callable[[Callable[[float], bool]], LoadableModel]
 """Loads a model; calls its argument with the loaded share, from 0 to 1, and gives up when that returns False."""
+
+PrepareModel = Callable[[LoadableModel, Callable[[], bool]], Contents]
+"""Fills the memory of a loaded model; raises DecodeAbortedError when its second argument returns False."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +105,12 @@ class LoadedModel:
 class ModelLoader:
     """Loads one model on a thread of its own. Any number of callers wait for the same load."""
 
-    def __init__(self, name: str, load: LoadModel, limits: EngineLimits) -> None:
+    def __init__(self, name: str, load: LoadModel, limits: EngineLimits, prepare: PrepareModel | None = None) -> None:
         self.name = name
         self._load = load
         self._limits = limits
+        self._prepare = prepare
+        self._preparing: LoadableModel | None = None
         self.metrics = EngineMetrics()
         self._share = 0.0
         self._stopped = False
@@ -153,6 +159,9 @@ class ModelLoader:
     def stop(self) -> None:
         """End all generations with what they have, or a load that is running."""
         self._stopped = True
+        preparing = self._preparing
+        if preparing is not None:
+            preparing.abort()
         if self._future.done() and self._future.exception() is None:
             self._future.result().engine.stop()
 
@@ -167,16 +176,29 @@ class ModelLoader:
     def _run(self) -> None:
         try:
             model = self._load(self._report)
-            loaded = LoadedModel(self.name, model, Engine(model, self._limits, self.metrics))
+            loaded = LoadedModel(self.name, model, Engine(model, self._limits, self.metrics, self._contents(model)))
             if self._stopped:
                 loaded.engine.stop()
             self._future.set_result(loaded)
-        except McpLlamaError as error:
+        except (McpLlamaError, DecodeAbortedError) as error:
             stopped = ModelLoadError(f"Loading {self.name} was stopped: the server is shutting down.")
             self._future.set_exception(stopped if self._stopped else error)
         except Exception as error:
             # Whatever a native loader raises must reach the callers that wait, not die with the thread.
             self._future.set_exception(ModelLoadError(f"Loading {self.name} failed: {error}"))
+
+    def _contents(self, model: LoadableModel) -> Contents:
+        """What the prepared model holds; it is freed if that fails."""
+        if self._prepare is None:
+            return EMPTY
+        self._preparing = model
+        try:
+            return self._prepare(model, lambda: not self._stopped)
+        except BaseException:
+            model.close()
+            raise
+        finally:
+            self._preparing = None
 
     def _report(self, share: float) -> bool:
         self._share = share

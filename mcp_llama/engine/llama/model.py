@@ -21,6 +21,7 @@ from mcp_llama.engine.llama.embedder import LlamaEmbedder, own_pooling
 from mcp_llama.engine.llama.library import check_status, first_error
 from mcp_llama.engine.llama.options import ModelOptions
 from mcp_llama.engine.llama.sampler import LlamaSampler
+from mcp_llama.engine.llama.state_files import build_hash, load_state, save_state
 from mcp_llama.engine.llama.weights import Weights
 from mcp_llama.engine.model import DecodeError, Pooling, Rows, Vectors
 from mcp_llama.engine.sampling import SamplingParams
@@ -133,10 +134,35 @@ class LlamaModel(Weights):
         lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
         return self._set_state(slot, np.frombuffer(state, np.uint8))
 
+    @property
+    def state_kind(self) -> str:
+        """What a state depends on beside the weights; see `Model.state_kind`."""
+        # Some models rotate positions otherwise in a long context; without flash attention, values lie transposed.
+        lanes = 1 if self.kv_unified else self.n_slots
+        n_ctx: int = lib.llama_n_ctx_seq(self._context)
+        return f"build={build_hash()} n_ctx={n_ctx} lanes={lanes} flash_attn={self._flash_attention}"
+
+    def state_size(self, slot: int) -> int:
+        """The bytes that the state of a slot takes; see `Model.state_size`."""
+        get_size: Any = lib.llama_state_seq_get_size
+        return get_size(self._context, slot)
+
+    def save_file(self, slot: int, path: Path, tokens: Sequence[int]) -> None:
+        """Write the state of a slot to a file; see `Model.save_file`."""
+        save_state(self._context, slot, path, tokens)
+
+    def load_file(self, slot: int, path: Path) -> list[int]:
+        """Make a slot hold what a file has; see `Model.load_file`."""
+        lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        tokens = load_state(self._context, slot, path, self.n_ctx)
+        if tokens and self.held_tokens(slot) == len(tokens):
+            return tokens
+        lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        return []
+
     def _state(self, slot: int) -> npt.NDArray[np.uint8]:
         """The state of a slot, until the next call."""
-        get_size: Any = lib.llama_state_seq_get_size
-        size: int = get_size(self._context, slot)
+        size = self.state_size(slot)
         # Memory that was in use before needs no new pages, which would take longer than the copy.
         buffer = self._state_buffer if size <= len(self._state_buffer) else np.empty(size, np.uint8)
         if size <= _MAX_KEPT_STATE:
