@@ -216,6 +216,17 @@ def test_every_flag_of_a_server_reaches_its_part(
         assert served.doors == [AppSecurity(allowed_hosts=["a:*"], allowed_origins=["https://b"])]
 
 
+def test_files_are_the_same_in_whatever_folder_a_client_starts_a_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--warm", "a.txt", "--warm", "~/b.txt", "--cache-dir", "cache"]
+    settings = load_settings(StdioSettings, "stdio", words)
+    assert settings.warm == [tmp_path / "a.txt", Path.home() / "b.txt"]
+    assert settings.cache_dir == tmp_path / "cache"
+    assert load_settings(StdioSettings, "stdio", []).cache_dir is None
+
+
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
 def test_the_log_level_reaches_logging(level: str, served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_here(capsys, "serve", "--port", "0", "--log-level", level).status == 0

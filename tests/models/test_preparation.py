@@ -150,6 +150,21 @@ async def test_a_system_message_is_not_computed_again_after_a_restart(
         await backend.close()
 
 
+async def test_a_damaged_system_message_is_computed_again(
+    servers: Servers, warm: Path, model_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    preparation = read_preparation([warm], tmp_path / "cache", model_file)
+    for damage, warnings in ((True, 0), (False, 1), (False, 1)):
+        backend, model = servers.start(preparation)
+        model.eog_after = 5
+        assert (await ask(backend, *messages("Why?"))).usage.cached_tokens >= PREFIX
+        await backend.close()
+        if damage:
+            for path in (tmp_path / "cache").rglob("prefix-*.state"):
+                await anyio.Path(path).write_bytes(b"damaged")
+        assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == warnings
+
+
 async def test_a_system_message_that_has_changed_is_computed_and_the_old_one_removed(
     servers: Servers, warm: Path, model_file: Path, tmp_path: Path
 ) -> None:
