@@ -1,5 +1,6 @@
 """llama.cpp's own state files, of the real model."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,17 @@ def test_a_full_disk_is_an_error(model: LlamaModel, story: list[int]) -> None:
         model.save_file(1, Path("/dev/full"), story)
     with pytest.raises(OSError, match="could not write"):
         model.save_file(1, Path("/dev/full/state"), story)
+
+
+def test_a_disk_that_is_full_when_the_file_is_closed_is_an_error(
+    model: LlamaModel, story: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(_context: object, path: bytes, *_: object) -> int:
+        return Path(os.fsdecode(path)).write_bytes(b"state") + 1
+
+    monkeypatch.setattr("mcp_llama.engine.llama.state_files.lib.llama_state_seq_save_file", save)
+    with pytest.raises(OSError, match="could not write"):
+        model.save_file(1, tmp_path / "state", story)
 
 
 def cut(path: Path) -> None:
