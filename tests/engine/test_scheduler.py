@@ -164,6 +164,14 @@ def test_one_that_waits_for_a_common_prefix_keeps_a_slot() -> None:
     assert (scheduled.running, list(scheduled.waiting)) == ([a, c], [b, d])
 
 
+def test_one_that_let_others_go_first_runs_as_the_older_one() -> None:
+    a, b, c = sequence(HEAD + "a"), sequence(HEAD + "b"), sequence("c")
+    scheduled = scheduler(a, b, c, n_slots=3)
+    scheduled.remove(a)
+    scheduled.admit()
+    assert scheduled.running == [b, c]
+
+
 def test_one_that_waits_for_its_reader_lets_others_go_first() -> None:
     a, b = sequence("a"), sequence("b")
     scheduled = scheduler(n_slots=1)
