@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from mcp_llama import __version__
+from mcp_llama import __version__, event_loop
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.command_line import as_flags
 from mcp_llama.config import (
@@ -143,7 +143,7 @@ def _serve(settings: ServeSettings) -> int:
 
         await serve_http(app, backend, mcp, listener, announce)
 
-    asyncio.run(serve())
+    event_loop.run(serve())
     return 0
 
 
@@ -186,7 +186,7 @@ def _stdio_entry(file: ModelFile, settings: ServeSettings) -> dict[str, object]:
 def _stdio(settings: StdioSettings) -> int:
     backend = _backend(settings, find_model(settings.model))
     server = build_server(backend, settings.server_limits())
-    asyncio.run(serve_stdio(server, backend, claim_stdio()))
+    event_loop.run(serve_stdio(server, backend, claim_stdio()))
     return 0
 
 

@@ -151,6 +151,7 @@ def _token_request(
         top_logprobs=_checked_logprobs(request.top_logprobs),
         constraint=constraint,
         reasoning=reasoning,
+        streamed=request.streamed,
     )
 
 

@@ -2,6 +2,7 @@
 
 _FIRST_ROWS = 32
 _MIN_ROWS = 16
+_MOST_TARGETS = 2.0
 _CLOCK_TICK = 1e-6
 _NEWS = 0.5
 """The weight of the last step in what is known of all."""
@@ -18,11 +19,16 @@ class Pace:
         self._step_target = step_target
         self._row_s: float | None = None
 
-    def prompt_rows(self, caught_up: int) -> int:
-        """The prompt rows that fit beside so many sequences with a row each; never none, lest prompts starve."""
+    def prompt_rows(self, caught_up: int, behind: int = 1) -> int:
+        """The prompt rows that fit beside so many sequences with a row each; never none, lest prompts starve.
+
+        Where more wait for their first token than for the next one, a step may take up to twice the target: it
+        computes a row in less time.
+        """
         if self._row_s is None:
             return _FIRST_ROWS
-        return max(_MIN_ROWS, caught_up, int(self._step_target / self._row_s) - caught_up)
+        target = self._step_target * min(_MOST_TARGETS, max(1.0, behind / max(1, caught_up)))
+        return max(_MIN_ROWS, caught_up, int(target / self._row_s) - caught_up)
 
     def note(self, rows: int, prompt_rows: int, seconds: float) -> None:
         """A step of so many rows, some of them prompt tokens, took so long."""
