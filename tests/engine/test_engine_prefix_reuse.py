@@ -1,5 +1,6 @@
 import pytest
 
+from mcp_llama.engine.prefix_cache import common_prefix
 from tests.engine.conftest import StartEngine
 from tests.engine.sequences import by_hand, request, run, run_all
 from tests.fake_model import FakeModel
@@ -63,11 +64,13 @@ async def test_a_model_that_can_not_be_cut_computes_all_again(start: StartEngine
     result = await run(engine, request(next_prompt))
     assert (result.usage.cached_tokens, result.text) == (0, by_hand(next_prompt, 8))
     assert bytes(model.batches[decodes].tokens) == next_prompt.encode()
+    shared = common_prefix(b"a prompt", next_prompt.encode())
+    assert result.usage.uncut_tokens == min(shared, len(next_prompt) - 1)
 
 
 async def test_a_model_that_can_not_be_cut_still_continues_a_whole_slot(start: StartEngine) -> None:
     engine = start(FakeModel(can_cut=False))
     answer = (await run(engine, request("a prompt"))).text
     result = await run(engine, request("a prompt" + answer))
-    assert result.usage.cached_tokens == len("a prompt") + 8 - 1
+    assert (result.usage.cached_tokens, result.usage.uncut_tokens) == (len("a prompt") + 8 - 1, 0)
     assert result.text == by_hand("a prompt" + answer, 8)

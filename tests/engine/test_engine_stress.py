@@ -32,8 +32,9 @@ class Caller:
 
     def __init__(self, engine: Engine, chance: random.Random) -> None:
         self._engine = engine
+        self._streamed = chance.random() < 0.7
         self._prompt = chance.choice(STARTS) + "".join(chance.choices("abc", k=chance.randint(1, 9)))
-        self._max_tokens = chance.randint(1, 30)
+        self._max_tokens = chance.randint(1, 64)
         self._deltas = chance.randint(0, 6)
         self._call = chance.choice(
             [self.reads, self.reads, self.reads_late, self.leaves, self.is_cancelled, self.fails]
@@ -43,7 +44,7 @@ class Caller:
         await self._call()
 
     async def reads(self) -> None:
-        result = await run(self._engine, request(self._prompt, self._max_tokens))
+        result = await run(self._engine, request(self._prompt, self._max_tokens, streamed=self._streamed))
         assert result.text == by_hand(self._prompt, self._max_tokens)
 
     async def reads_late(self) -> None:
@@ -71,11 +72,14 @@ class Caller:
             await run(self._engine, request(self._prompt + "\t", self._max_tokens))
 
 
+@pytest.mark.parametrize("n_cells", [None, 128])
 @pytest.mark.parametrize("can_cut", [True, False])
 @pytest.mark.parametrize("seed", range(4))
-async def test_callers_of_every_kind_do_not_disturb_each_other(start: StartEngine, seed: int, can_cut: bool) -> None:
+async def test_callers_of_every_kind_do_not_disturb_each_other(
+    start: StartEngine, seed: int, can_cut: bool, n_cells: int | None
+) -> None:
     chance = random.Random(seed)
-    model = FakeModel(n_slots=N_SLOTS, n_batch=16, can_cut=can_cut)
+    model = FakeModel(n_ctx=128, n_slots=N_SLOTS, n_batch=16, n_cells=n_cells, can_cut=can_cut)
     # Without cutting, every sequence of a failed decode starts again.
     model.fault = sometimes_no_luck(random.Random(seed), share=0.1 if can_cut else 0.01)
     engine = start(model, EngineLimits(unread_limit=4, max_queue=100))
