@@ -78,6 +78,18 @@ def test_beside_many_who_caught_up_prompts_get_as_many_rows() -> None:
     assert [pace.prompt_rows(caught_up) for caught_up in (50, 64, 200)] == [50, 64, 200]
 
 
+@pytest.mark.parametrize(
+    ("caught_up", "behind", "together"),
+    [(1, 1, 100), (4, 2, 100), (4, 6, 150), (1, 2, 200), (1, 10, 200), (4, 40, 200)],
+)
+def test_where_more_wait_for_their_first_token_a_step_may_take_up_to_twice_as_long(
+    caught_up: int, behind: int, together: int
+) -> None:
+    pace = Pace(TARGET)
+    pace.note(100, 100, 0.1)
+    assert pace.prompt_rows(caught_up, behind) + caught_up == pytest.approx(together, abs=1)
+
+
 def test_the_last_step_counts_for_half() -> None:
     pace = Pace(TARGET)
     pace.note(100, 100, 0.1)
