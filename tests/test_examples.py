@@ -29,7 +29,7 @@ def run_example(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]
 
 
 def test_every_example_is_run_by_a_test() -> None:
-    tested = {"stream.py", "stdio.py", "throughput.py", "openai_stream.py", "similarity.py"}
+    tested = {"stream.py", "stdio.py", "openai_stream.py", "similarity.py"}
     tested |= {"tools.py", "structured.py"}
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == tested
 
@@ -72,8 +72,3 @@ def test_stdio_stops_the_answer_half_way() -> None:
     done = run_example("stdio.py")
     assert done.stdout.endswith("\nstopped\n")
     assert len(done.stdout) > len("\nstopped\n")
-
-
-def test_throughput_reports_a_ratio() -> None:
-    done = run_example("throughput.py", "--streams", "2", "--tokens", "4", "--pairs", "1")
-    assert "2 streams of 4 tokens: median ratio " in done.stdout

@@ -113,7 +113,17 @@ def test_every_option_of_an_answer_reaches_the_request(backend: Backend, tmp_pat
     expected = {"temperature": 0.25, "top_p": 0.5, "seed": 7, "top_k": 3, "ignore_eos": True}
     assert asked.sampling == expected
     of_the_command = {"prompt", "max_tokens", "temperature", "top_p", "seed", "stop", "sampling", "json_schema"}
-    of_loading = {"model", "n_ctx", "n_slots", "n_cells", "n_batch", "n_threads", "n_gpu_layers", "flash_attn", "pooling"}
+    of_loading = {
+        "model",
+        "n_ctx",
+        "n_slots",
+        "n_cells",
+        "n_batch",
+        "n_threads",
+        "n_gpu_layers",
+        "flash_attn",
+        "pooling",
+    }
     assert set(GenerateSettings.model_fields) == of_the_command | of_loading | {"log_level", "config"}
 
 

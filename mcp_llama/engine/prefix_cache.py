@@ -74,9 +74,9 @@ class PrefixCache:
         That is when a running sequence is about to compute a prefix that they share. There must be a free slot.
         """
         free = self.free_slots
-        offers = [self._offer(slot, slot.tokens, prompt) for slot in free]
+        offers = [self._offer(slot, slot.tokens, len(slot.tokens), prompt) for slot in free]
         shared = {slot: offer.shared for slot, offer in zip(free, offers, strict=True)}
-        offers += [self._offer(slot, s.tokens[: s.num_computed_tokens], prompt) for slot, s in self._running()]
+        offers += [self._offer(slot, s.tokens, s.num_computed_tokens, prompt) for slot, s in self._running()]
         offers += [_offer_stored(stored, prompt) for stored in self._stored]
         best = max(offers, key=lambda offer: offer.shared)
         if self._promised(prompt) - best.shared >= _COPY_WORTH:
@@ -145,9 +145,9 @@ class PrefixCache:
     def _running(self) -> list[tuple[Slot, Sequence]]:
         return [(slot, slot.sequence) for slot in self.slots if slot.sequence is not None]
 
-    def _offer(self, slot: Slot, tokens: list[int], prompt: list[int]) -> _Offer:
+    def _offer(self, slot: Slot, tokens: list[int], held: int, prompt: list[int]) -> _Offer:
         # The last prompt token is always computed: its logits choose the first token.
-        matched = min(common_prefix(tokens, prompt), len(prompt) - 1)
+        matched = min(common_prefix(tokens, prompt), held, len(prompt) - 1)
         return _Offer(slot, matched if self._memory.can_cut(slot.id, matched) else 0, matched)
 
     def _promised(self, prompt: list[int]) -> int:

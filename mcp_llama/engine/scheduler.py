@@ -50,8 +50,8 @@ class Scheduler:
     def admit(self) -> tuple[Sequence, Place] | None:
         """Give a waiting sequence a place, if there is one for it now.
 
-        One that waits for another to compute their common prefix, or for its reader, lets those behind it go first,
-        but keeps a slot.
+        One that waits for its reader lets those behind it go first. So does one that waits for another to compute
+        their common prefix, but a slot is kept for it.
         """
         slots = len(self.cache.free_slots)
         for sequence in self.waiting:
@@ -102,8 +102,8 @@ class Scheduler:
         """Who gets how many rows. What is no prompt any more comes first. Then the oldest prompt gets half, so that it
         never starves, and those with the least left get the rest, so that short ones do not wait for long ones.
         """
-        prompts = [sequence for sequence in behind if not sequence.completion_tokens]
-        wishes = [(sequence, sequence.num_pending_tokens) for sequence in behind if sequence.completion_tokens]
+        prompts = [s for s in behind if s.num_computed_tokens < len(s.request.prompt)]
+        wishes = [(sequence, sequence.num_pending_tokens) for sequence in behind if sequence not in prompts]
         left = max(0, room - sum(count for _, count in wishes))
         wishes += [(sequence, (left + 1) // 2) for sequence in prompts[:1]]
         wishes += [(s, s.num_pending_tokens) for s in sorted(prompts, key=lambda s: s.num_pending_tokens)]

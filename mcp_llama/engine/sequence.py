@@ -31,14 +31,14 @@ class Sequence:
 
     `tokens` is prompt plus completion; the first `num_computed_tokens` have their KV. `suspect_tokens` is how far it
     would have come in a batch that failed. `forced` are tokens that come next, where each needs the logits before it.
-    `uncut_tokens` counts those that were computed before, but could not be reused. `unsent` is the text of a request
-    that is answered whole.
+    `uncut_tokens` counts those that were computed before, but could not be reused. `reported_tokens` is what its
+    reader knows to be computed. `unsent` is the text of a request that is answered whole.
     """
 
     __slots__ = (
         "admitted", "cached_tokens", "detokenizer", "first_token", "forced", "generation", "last_token", "logprobs",
-        "num_computed_tokens", "order", "paused_since", "reasoning", "request", "sampler", "slot", "suspect_tokens",
-        "tokens", "uncut_tokens", "unsent",
+        "num_computed_tokens", "order", "paused_since", "reasoning", "reported_tokens", "request", "sampler", "slot",
+        "suspect_tokens", "tokens", "uncut_tokens", "unsent",
     )  # fmt: skip
 
     def __init__(self, request: TokenRequest, generation: "Generation") -> None:
@@ -46,6 +46,7 @@ class Sequence:
         self.generation = generation
         self.tokens = list(request.prompt)
         self.num_computed_tokens = 0
+        self.reported_tokens = 0
         self.cached_tokens = 0
         self.slot: Slot | None = None
         self.sampler: Sampler | None = None
@@ -85,11 +86,12 @@ class Sequence:
     def delta(self, text: str = "", finish: Finish | None = None) -> TokenDelta:
         """The sequence's present state as a delta."""
         prompt = len(self.request.prompt)
-        # A sequence that was preempted computes its prompt again, which is no news.
         computed = prompt if self.completion_tokens else min(self.num_computed_tokens, prompt)
+        # A sequence that was preempted computes its prompt again, which is no news.
+        self.reported_tokens = max(self.reported_tokens, computed + self.completion_tokens)
         return TokenDelta(
             text,
-            computed + self.completion_tokens,
+            self.reported_tokens,
             self.completion_tokens,
             self.cached_tokens,
             self.admitted,

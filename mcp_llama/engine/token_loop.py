@@ -130,9 +130,10 @@ class TokenLoop:
             self._finish(sequence, "abort", error=error)
 
     def _schedule(self) -> Batch:
-        caught_up = sum(sequence.num_pending_tokens == 1 for sequence in self._scheduler.running)
+        ready = [sequence for sequence in self._scheduler.running if sequence.paused_since is None]
+        caught_up = sum(sequence.num_pending_tokens == 1 for sequence in ready)
         before = self._scheduler.preemptions
-        batch = self._scheduler.schedule(self._pace.prompt_rows(caught_up))
+        batch = self._scheduler.schedule(self._pace.prompt_rows(caught_up, len(ready) - caught_up))
         self._metrics.preempted(self._scheduler.preemptions - before)
         return batch
 
@@ -157,9 +158,12 @@ class TokenLoop:
             self.in_prefill = frozenset()
         prompt_rows = sum(count for sequence, count, _ in batch.parts if sequence.first_token is None)
         self._metrics.decoded(len(batch.rows), prompt_rows, len(batch.parts), time.thread_time() - began_cpu)
-        self._pace.note(len(batch.rows), len(batch.rows) - len(batch.parts), time.monotonic() - began)
+        behind = sum(count for _, count, _ in batch.parts if count > 1)
+        self._pace.note(len(batch.rows), behind, time.monotonic() - began)
         for sequence, count, row in batch.parts:
             self._cache.advance(sequence, count)
+            if not sequence.is_suspect:
+                sequence.suspect_tokens = 0
             if row is None:
                 self._outbox.put(sequence)
             else:

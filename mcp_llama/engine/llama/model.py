@@ -51,7 +51,12 @@ class LlamaModel(Weights):
         super().__init__(path, options, on_progress)
         try:
             self.n_ctx, self.n_slots = self._fit(options)
-            self.kv_unified = options.n_cells is not None
+            self._has_pool = options.n_cells is not None
+            self._is_cuttable = not (
+                lib.llama_model_is_recurrent(self._weights) or lib.llama_model_is_hybrid(self._weights)
+            )
+            # A copy of what cannot be cut goes by memory, into cells of its own.
+            self.kv_unified = self._has_pool and self._is_cuttable
             self.n_cells = options.n_cells or self.n_ctx * self.n_slots
             self.n_batch = max(options.n_batch, self.n_slots)
             self.pooling: Pooling = options.pooling or own_pooling(self.metadata)
@@ -71,9 +76,6 @@ class LlamaModel(Weights):
     def _prepare(self) -> None:
         self._memory = cast(lib.llama_memory_t, lib.llama_get_memory(self._context))
         self._swa_window: int = lib.llama_model_n_swa(self._weights)
-        self._is_cuttable = not (
-            lib.llama_model_is_recurrent(self._weights) or lib.llama_model_is_hybrid(self._weights)
-        )
         self._batch = LlamaBatch(self.n_batch)
         self._candidates = Candidates(self.n_vocab)
         self._state_buffer = np.empty(0, np.uint8)
@@ -119,7 +121,7 @@ class LlamaModel(Weights):
     def copy(self, source: int, target: int, length: int) -> int:
         """Make slot `target` hold the first `length` tokens of slot `source`; the length that it holds then."""
         lib.llama_memory_seq_rm(self._memory, target, -1, -1)
-        if self.kv_unified and self._is_cuttable:
+        if self.kv_unified:
             lib.llama_memory_seq_cp(self._memory, source, target, 0, length)
             return length
         # Between lanes llama.cpp copies a whole one only, used or not, so the state of what is used goes by memory.
@@ -138,7 +140,7 @@ class LlamaModel(Weights):
     def state_kind(self) -> str:
         """What a state depends on beside the weights; see `Model.state_kind`."""
         # Some models rotate positions otherwise in a long context; without flash attention, values lie transposed.
-        lanes = 1 if self.kv_unified else self.n_slots
+        lanes = 1 if self._has_pool else self.n_slots
         n_ctx: int = lib.llama_n_ctx_seq(self._context)
         return f"build={build_hash()} n_ctx={n_ctx} lanes={lanes} flash_attn={self._flash_attention}"
 
@@ -261,7 +263,7 @@ class LlamaModel(Weights):
         params.n_ctx = self.n_cells
         params.n_seq_max = self.n_slots
         # With a lane for each sequence, what a neighbour does changes neither the cells nor the bits of a result.
-        params.kv_unified = self.kv_unified
+        params.kv_unified = self._has_pool
         params.n_batch = params.n_ubatch = self.n_batch
         params.n_outputs_max = self.n_slots
         params.n_threads = params.n_threads_batch = self._n_threads
