@@ -45,6 +45,8 @@ class Generation:
         self.sequence = Sequence(request, self)
         self._unread: TokenDelta | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._patience: float | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         self._text: list[str] = []
         self._logprobs: list[TokenLogprob] = []
         self._last: TokenDelta | None = None
@@ -67,6 +69,8 @@ class Generation:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
         if self._last is None or self._last.finish is None:
             self.stop()
 
@@ -133,13 +137,28 @@ class Generation:
 
     async def _wait(self, timeout: float | None) -> None:
         self._waiter = self.loop.create_future()
-        timer = None if timeout is None else self.loop.call_later(timeout, self._wake)
+        self._patience = None if timeout is None else self.loop.time() + timeout
+        if self._patience is not None and (self._alarm is None or self._alarm.when() > self._patience):
+            self._set_alarm(self._patience)
         try:
             await self._waiter
         finally:
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
+
+    def _ring(self) -> None:
+        """Wake a reader whose patience is at an end. One alarm serves many waits, most of which are short."""
+        self._alarm = None
+        if self._waiter is None or self._patience is None:
+            return
+        if self.loop.time() >= self._patience:
+            self._wake()
+        else:
+            self._set_alarm(self._patience)
+
+    def _set_alarm(self, moment: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self.loop.call_at(moment, self._ring)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -3,14 +3,18 @@
 The names that begin with `llamacpp:` and their meanings are those of llama.cpp's own server. Seconds everywhere.
 """
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.registry import Collector
 
 from mcp_llama.engine.cpu_time import LlamaCpuTime
 from mcp_llama.engine.sequence import Sequence
 from mcp_llama.engine.types import Finish
 
+_MANY_GAPS = 1024
 _LATENCIES = (0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5)
 _WAITS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -21,6 +25,8 @@ class EngineMetrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self._gaps: deque[float] = deque()
+        registry.register(_Backlog(self._count_gaps))
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, registry=registry)
@@ -77,9 +83,12 @@ class EngineMetrics:
         self._processing.set_function(processing)
         self._deferred.set_function(deferred)
 
-    def decoded(self, rows: int, prompt_rows: int, sequences: int, cpu_s: float) -> None:
-        """A llama_decode of so many rows, some of them prompt tokens, for so many sequences; CPU time of its thread."""
-        self._llama_cpu.decode_s += cpu_s
+    def llama_cpu(self, cpu_s: float) -> None:
+        """llama.cpp decoded and sampled for so long on the engine thread."""
+        self._llama_cpu.engine_s += cpu_s
+
+    def decoded(self, rows: int, prompt_rows: int, sequences: int) -> None:
+        """A llama_decode of so many rows, some of them prompt tokens, for so many sequences."""
         self._decodes.inc()
         self._batch_rows.observe(rows)
         self._decoded += 1
@@ -100,13 +109,20 @@ class EngineMetrics:
 
     def next_token(self, itl_s: float) -> None:
         """A request's next token was sampled so long after the one before."""
-        self._tokens.inc()
-        self._itl.observe(itl_s)
+        self._gaps.append(itl_s)
+        if len(self._gaps) >= _MANY_GAPS:
+            self._count_gaps()
 
     def preempted(self, count: int) -> None:
         """So many requests went back to wait."""
         if count:
             self._preemptions.inc(count)
+
+    def _count_gaps(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._itl.observe(self._gaps.popleft())
+                self._tokens.inc()
 
     def paused(self) -> None:
         """A request stopped because its reader fell behind."""
@@ -134,6 +150,18 @@ class EngineMetrics:
         computed = min(sequence.num_computed_tokens, len(sequence.request.prompt)) - sequence.cached_tokens
         self._prompt.add(max(0, computed), prompt_end - sequence.admitted)
         self._completion.add(sequence.completion_tokens, finish.finished - prompt_end)
+
+
+class _Backlog(Collector):
+    """Has what was only noted counted before the others are read; it must be the first in its registry."""
+
+    def __init__(self, count: Callable[[], None]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[Metric]:
+        """Nothing of its own."""
+        self._count()
+        return iter(())
 
 
 class _Work:

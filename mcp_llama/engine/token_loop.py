@@ -2,12 +2,11 @@
 
 import logging
 import time
-from collections.abc import Sequence as TokenIds
 
 from mcp_llama.api import FinishReason
+from mcp_llama.engine.completion import Completion
 from mcp_llama.engine.contents import EMPTY, Contents
 from mcp_llama.engine.limits import EngineLimits
-from mcp_llama.engine.logprobs import read_logprob
 from mcp_llama.engine.metrics import EngineMetrics
 from mcp_llama.engine.model import DecodeAbortedError, DecodeError, Model, Sampler
 from mcp_llama.engine.outbox import Outbox
@@ -43,6 +42,7 @@ class TokenLoop:
         self._cache = contents.cache(model)
         self._scheduler = Scheduler(self._cache, model.n_batch)
         self._pace = Pace(limits.step_target)
+        self._completion = Completion(model)
         self._outbox = Outbox()
         metrics.watch(lambda: len(self._scheduler.running), lambda: len(self._scheduler.waiting))
 
@@ -156,18 +156,26 @@ class TokenLoop:
             return
         finally:
             self.in_prefill = frozenset()
+        self._pace.note(len(batch.rows), sum(c for _, c, _ in batch.parts if c > 1), time.monotonic() - began)
+        self._advance(batch)
+        chosen = [(s, row, self._completion.choose(s, row)) for s, _, row in batch.parts if row is not None]
+        self._metrics.llama_cpu(time.thread_time() - began_cpu)
+        for sequence, row, token in chosen:
+            if isinstance(token, RequestError):
+                self._finish(sequence, "abort", error=token)
+            else:
+                self._take(sequence, row, token)
+
+    def _advance(self, batch: Batch) -> None:
+        """Count what was computed."""
         prompt_rows = sum(count for sequence, count, _ in batch.parts if sequence.first_token is None)
-        self._metrics.decoded(len(batch.rows), prompt_rows, len(batch.parts), time.thread_time() - began_cpu)
-        behind = sum(count for _, count, _ in batch.parts if count > 1)
-        self._pace.note(len(batch.rows), behind, time.monotonic() - began)
+        self._metrics.decoded(len(batch.rows), prompt_rows, len(batch.parts))
         for sequence, count, row in batch.parts:
             self._cache.advance(sequence, count)
             if not sequence.is_suspect:
                 sequence.suspect_tokens = 0
             if row is None:
                 self._outbox.put(sequence)
-            else:
-                self._sample(sequence, row)
 
     def _suspect(self, batch: Batch) -> None:
         """Let each sequence of a failed batch show alone whether the fault is its own."""
@@ -187,60 +195,18 @@ class TokenLoop:
             self._cache.roll_back(sequence)
             sequence.cached_tokens = min(sequence.cached_tokens, sequence.num_computed_tokens)
 
-    def _sample(self, sequence: Sequence, row: int) -> None:
+    def _take(self, sequence: Sequence, row: int, token: int) -> None:
+        """Go on with a token that was chosen."""
+        self._note_time(sequence)
+        if self._model.is_eog(token):
+            self._finish(sequence, "stop")
+            return
         try:
-            token = self._next_token(sequence, row)
-            self._note_time(sequence)
-            if self._model.is_eog(token):
-                self._finish(sequence, "stop")
-                return
-            if sequence.request.top_logprobs is not None:
-                top, offset = sequence.request.top_logprobs, sequence.detokenizer.decoded
-                sequence.logprobs.add(read_logprob(self._model, row, token, top, offset))
-            text = self._append(sequence, token) + self._append_forced(sequence)
+            text = self._completion.append(sequence, token, row)
         except RequestError as error:
             self._finish(sequence, "abort", error=error)
             return
         self._conclude(sequence, text)
-
-    def _next_token(self, sequence: Sequence, row: int) -> int:
-        assert sequence.sampler is not None
-        if not sequence.forced:
-            return sequence.sampler.sample(row)
-        token = sequence.forced.popleft()
-        sequence.sampler.accept(token)
-        return token
-
-    def _append(self, sequence: Sequence, token: int) -> str:
-        piece = self._model.token_bytes(token)
-        sequence.tokens.append(token)
-        if sequence.reasoning is not None:
-            sequence.reasoning.push(piece)
-        return sequence.detokenizer.push(piece)
-
-    def _append_forced(self, sequence: Sequence) -> str:
-        """What must follow the last token: it need not be sampled, and is computed with the next step."""
-        assert sequence.sampler is not None
-        text = ""
-        while not sequence.is_full and not sequence.forced and (forced := self._forced(sequence)):
-            if sequence.request.top_logprobs is not None:
-                sequence.forced.extend(forced)
-                break
-            for token in forced:
-                if sequence.is_full:
-                    break
-                sequence.sampler.accept(token)
-                text += self._append(sequence, token)
-        return text
-
-    def _forced(self, sequence: Sequence) -> TokenIds[int]:
-        span, constraint = sequence.reasoning, sequence.request.constraint
-        is_overdue = span is not None and span.is_overdue and sequence.detokenizer.is_between_characters
-        if span is not None and is_overdue and (closing := span.take_closing()):
-            return closing
-        if constraint is None or sequence.request.top_logprobs is not None:
-            return ()
-        return constraint.forced()
 
     def _conclude(self, sequence: Sequence, text: str) -> None:
         """Deliver new text, and see whether it is the last."""

@@ -99,7 +99,7 @@ async def test_an_answer_that_is_cut_off_by_the_end_is_kept_and_delivered_first(
     engine = Engine(model, contents=Contents(files=files))
     async with engine.generate(request(STORY, 100)) as generation:
         await admission(generation)
-        model.gate.open()
+        model.gate.step(20)
         while (delta := await generation.next()) is not None and not delta.text:
             pass
         engine.stop()
