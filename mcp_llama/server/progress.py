@@ -5,7 +5,7 @@ reach. `message` is the text since the last notification, so that all messages j
 """
 
 import time
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import mcp_types
 from mcp.server.mcpserver import Context
@@ -22,6 +22,25 @@ DELTA_KEY = "mcp-llama/delta"
 """Where what is new of an answer is: text, reasoning and pieces of tool calls, as in a chunk of `/v1`."""
 CHOICES_KEY = "mcp-llama/choices"
 """Where the same is for the choices after the first, by their number."""
+
+
+class _DumpedNotification:
+    """A progress notification that is JSON already, which is all that the session wants of one.
+
+    The SDK's models would be made for each token only to be dumped.
+    """
+
+    def __init__(self, params: dict[str, Any]) -> None:
+        self._dump = {"method": "notifications/progress", "params": params}
+
+    def model_dump(self, **_: object) -> dict[str, Any]:
+        """The JSON."""
+        return self._dump
+
+
+def _notification(params: dict[str, Any]) -> mcp_types.ServerNotification:
+    known = {name: value for name, value in params.items() if value is not None}
+    return cast(mcp_types.ServerNotification, _DumpedNotification(known))
 
 
 class Progress:
@@ -98,16 +117,14 @@ class Progress:
         self._sent_at = time.monotonic()
         self._sending += 1
         self.sending_since = self.sending_since or self._sent_at
-        notification = mcp_types.ProgressNotification(
-            params=mcp_types.ProgressNotificationParams(
-                progress_token=self._token,
-                progress=self._next(),
-                total=self._total,
-                message=(text or None) if self._limits.progress_style == "text" else self._status(),
-                _meta=meta,
-            ),
-        )
-        await self._session.send_notification(notification, self._request_id)
+        params = {
+            "progressToken": self._token,
+            "progress": self._next(),
+            "total": self._total,
+            "message": (text or None) if self._limits.progress_style == "text" else self._status(),
+            "_meta": meta,
+        }
+        await self._session.send_notification(_notification(params), self._request_id)
         self._sending -= 1
         # Choices send at the same time; what the client has not taken is as old as the first of them.
         self.sending_since = self._sent_at if self._sending else None
