@@ -43,6 +43,7 @@ class Row:
     cached_tokens: int
     prompt_ttft: float | None
     freed: Spread | None
+    cold_ttft: Spread | None
 
 
 def summarise(measurements: Iterable[Measurement], rivals: Iterable[str] = ()) -> tuple[Row, ...]:
@@ -105,6 +106,7 @@ def _row(own: list[Measurement], others: Mapping[str, list[Measurement]]) -> Row
         cached_tokens=round(median(one.cached_tokens for one in own)),
         prompt_ttft=_middle(one.prompt_ttft for one in own),
         freed=_typical(one.freed for one in own),
+        cold_ttft=_typical(one.cold_ttft for one in own),
     )
 
 

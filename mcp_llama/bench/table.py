@@ -139,6 +139,7 @@ _COST = (
 _TOTAL = (
     _Field("total", "s", lambda row: _number(row.seconds)),
     _Field("cached", "tokens", lambda row: str(row.cached_tokens) if row.cached_tokens else ""),
+    _Field("cold", "TTFT ms", lambda row: _ms(row.cold_ttft and row.cold_ttft.p50)),
 )
 _LONG = (
     _Field("longest", "gap ms", lambda row: _ms(row.itl and row.itl.max)),

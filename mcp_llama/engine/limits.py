@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class EngineLimits:
     """`max_queue` counts requests, `unread_limit` tokens of one reader; times are in seconds.
 
-    `step_target` is how long a step that holds a part of a prompt may keep the others waiting, about.
+    `step_target` is how long the part of a prompt in a step may keep the others waiting, about.
     """
 
     max_queue: int = 64

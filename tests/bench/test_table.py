@@ -71,8 +71,9 @@ def test_long_prompts_show_the_longest_gap_and_their_own_first_token() -> None:
 
 
 def test_a_shared_prompt_shows_the_total_and_what_was_cached() -> None:
-    text = table(turn("raw", 500, workload="shared"), turn("v1", 500, workload="shared", cached_tokens=4200))
-    assert cells(text, "v1")[2:4] == ["2.0", "4200"]
+    shared = turn("v1", 500, workload="shared", cached_tokens=4200, cold_ttft=spread(0.9), ttft=spread(0.1))
+    text = table(turn("raw", 500, workload="shared"), shared)
+    assert cells(text, "v1")[2:6] == ["2.0", "4200", "900", "100"]
     assert cells(text, "raw")[1] == "2.0"
 
 
