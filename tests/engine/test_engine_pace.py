@@ -55,7 +55,7 @@ async def test_where_more_prompts_wait_than_streams_run_steps_are_longer(start: 
             model.gate.open()
             texts = [(await finish(each)).text for each in (stream, one, other)]
     assert texts == [by_hand("a", 60), by_hand(LONG, 8), by_hand("y" * 400, 8)]
-    assert [len(rows) for rows in model.batches if len(rows) > 3][:3] == [FIRST + 1, 257, 257]
+    assert [len(rows) for rows in model.batches if len(rows) > 3][:3] == [FIRST + 1, 256, 256]
 
 
 async def test_a_prompt_alone_takes_whole_batches(start: StartEngine, clock: Clock) -> None:
