@@ -27,7 +27,7 @@ def test_the_keys_stay_as_they_are() -> None:
     assert [*content] == ["format", "command", "machine", "subject", "measurements", "failures", "rows"]
     assert set(content["rows"][1]) == {
         "workload", "streams", "target", "rounds", "rate", "ratios", "seconds", "ttft", "itl", "cpu_us_per_token",
-        "peak_memory", "prompt_tokens", "cached_tokens", "prompt_ttft", "freed",
+        "peak_memory", "prompt_tokens", "cached_tokens", "prompt_ttft", "freed", "cold_ttft",
     }  # fmt: skip
     assert content["rows"][1]["ratios"]["raw"].keys() == {"median", "low", "high"}
     assert content["rows"][1]["itl"] == asdict(TURNS[1])["itl"]
