@@ -3,11 +3,12 @@
 import io
 import json
 import os
+import select
 import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, cast
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -20,6 +21,8 @@ from mcp_llama.server.mcp import LlamaServer
 _ANSWER_S = 2.0
 _EXIT_S = 2.0
 _POLL_S = 0.01
+_ATOMIC_BYTES = getattr(select, "PIPE_BUF", 0)
+"""A pipe that takes any bytes takes so many at once."""
 _RESPONSE = '{"jsonrpc":"2.0","id":'
 
 
@@ -31,25 +34,47 @@ class Wire:
     writer: "WireWriter"
 
 
-class WireWriter(io.TextIOWrapper):
-    """Keeps the ids of requests that wait for a response: the server adds them, responses that left remove them."""
+class WireWriter:
+    """Writes whole messages to a descriptor that may block. Satisfies what the SDK asks of a file.
 
-    def __init__(self, buffer: BinaryIO) -> None:
-        super().__init__(buffer, encoding="utf-8")
+    `unanswered` are the ids of requests that wait for a response: the server adds them, responses that left remove
+    them.
+    """
+
+    def __init__(self, descriptor: int) -> None:
         self.unanswered: set[RequestId] = set()
-        self._unflushed: list[RequestId] = []
+        self._descriptor = descriptor
+        self._message = ""
 
-    def write(self, text: str, /) -> int:
+    async def write(self, text: str) -> None:
         """Take one message."""
-        if text.startswith(_RESPONSE):
-            self._unflushed.append(json.loads(text)["id"])
-        return super().write(text)
+        self._message += text
 
-    def flush(self) -> None:
-        """Send what was written."""
-        super().flush()
-        self.unanswered.difference_update(self._unflushed)
-        self._unflushed.clear()
+    async def flush(self) -> None:
+        """Send it. Only what could block takes a thread, which costs more than most messages."""
+        text, self._message = self._message, ""
+        data = text.encode()
+        if len(data) <= _ATOMIC_BYTES and _takes_bytes(self._descriptor):
+            os.write(self._descriptor, data)
+        else:
+            await anyio.to_thread.run_sync(_write_all, self._descriptor, data)
+        if text.startswith(_RESPONSE):
+            self.unanswered.discard(json.loads(text)["id"])
+
+
+def _takes_bytes(descriptor: int) -> bool:
+    """Whether a small write does not block; where that can't be asked, it may."""
+    if not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(0))
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def claim_stdio() -> Wire:
@@ -60,8 +85,7 @@ def claim_stdio() -> Wire:
     os.close(null)
     os.dup2(2, 1)
     reader = io.TextIOWrapper(io.BufferedReader(_WatchedInput(wire_in, _exit_soon)), encoding="utf-8", errors="replace")
-    writer = WireWriter(os.fdopen(wire_out, "wb"))
-    return Wire(reader, writer)
+    return Wire(reader, WireWriter(wire_out))
 
 
 async def serve_stdio(server: LlamaServer, backend: Backend, wire: Wire) -> None:
@@ -70,7 +94,8 @@ async def serve_stdio(server: LlamaServer, backend: Backend, wire: Wire) -> None
     server.middleware.append(_Requests(wire.writer.unanswered))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_end_on_signal, backend, wire.writer)
-        await server.run_on_files(anyio.wrap_file(wire.reader), anyio.wrap_file(wire.writer))
+        writer = cast(anyio.AsyncFile[str], wire.writer)
+        await server.run_on_files(anyio.wrap_file(wire.reader), writer)
         tasks.cancel_scope.cancel()
     await backend.close()
 
