@@ -7,7 +7,7 @@ from dataclasses import replace
 import anyio
 import httpx2
 import pytest
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.server import http, sse
@@ -120,15 +120,15 @@ async def test_the_kernel_drops_the_connection_of_a_reader_that_stays_stalled(mo
     monkeypatch.setattr(http, "_STALL_MARGIN_S", 0.3)
     lost: list[Exception | None] = []
     dropped = anyio.Event()
-    connection_lost = H11Protocol.connection_lost
+    connection_lost = HttpToolsProtocol.connection_lost
 
-    def watched(self: H11Protocol, exc: Exception | None) -> None:
+    def watched(self: HttpToolsProtocol, exc: Exception | None) -> None:
         connection_lost(self, exc)
         if exc is not None:
             lost.append(exc)
             dropped.set()
 
-    monkeypatch.setattr(H11Protocol, "connection_lost", watched)
+    monkeypatch.setattr(HttpToolsProtocol, "connection_lost", watched)
     async with (
         staged(BRIEFER) as (_, url),
         asker(url, TINY_BUFFER) as stalling,
