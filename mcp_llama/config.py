@@ -201,7 +201,7 @@ class ChatSettings(TextSettings, ReasoningSettings):
 class BenchSettings(ModelSettings):
     """Measure how fast this machine runs the model: in a bare llama.cpp loop and through every door.
 
-    The defaults take about six minutes on two cores with the embedded model. Unique prompts run at each number of
+    The defaults take some minutes on two cores with the embedded model. Unique prompts run at each number of
     streams, the other workloads at one.
     """
 

@@ -9,6 +9,7 @@ from functools import partial
 from anyio import to_thread
 from prometheus_client import CollectorRegistry
 
+from mcp_llama import event_loop
 from mcp_llama.api import GenerateRequest, Limits, OutputFormat
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.bench.job import Answer, Batch, Job, Usage, batch_line, read_jobs
@@ -129,7 +130,7 @@ def main(flags: Sequence[str]) -> None:
     """Load the model and serve."""
     path, options = model_of(flags)
     try:
-        asyncio.run(serve(LocalBackend(path.stem, partial(LlamaModel, path, options))))
+        event_loop.run(serve(LocalBackend(path.stem, partial(LlamaModel, path, options))))
     except McpLlamaError as error:
         sys.exit(str(error))
 

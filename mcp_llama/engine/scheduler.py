@@ -118,6 +118,7 @@ class Scheduler:
     def _claim(self, sequence: Sequence, count: int, counts: dict[Sequence, int]) -> None:
         """Give a sequence rows, and cells to hold them, at the cost of cached prefixes and of newer sequences."""
         if sequence.slot is None:
+            # An older one needed its cells in this very step.
             return
         claimed = sum(counts.values())
         while (free := self.cache.make_room(claimed + count) - claimed) < count and self.running[-1] is not sequence:
