@@ -13,19 +13,7 @@ from typing import cast
 from mcp_llama import __version__, event_loop
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.command_line import as_flags
-from mcp_llama.config import (
-    SETTINGS,
-    BenchSettings,
-    ChatSettings,
-    DoctorSettings,
-    GenerateSettings,
-    ModelSettings,
-    ReasoningSettings,
-    ServerSettings,
-    ServeSettings,
-    StdioSettings,
-    load_settings,
-)
+from mcp_llama.config import SETTINGS, load_settings
 from mcp_llama.doctor import run_doctor
 from mcp_llama.engine.llama import LlamaModel, check_file
 from mcp_llama.errors import ConfigError, McpLlamaError, UnknownNameError
@@ -38,6 +26,11 @@ from mcp_llama.server.factory import build_server
 from mcp_llama.server.http import bind, drop_stalled, serve_http
 from mcp_llama.server.security import AppSecurity
 from mcp_llama.server.stdio import claim_stdio, serve_stdio
+from mcp_llama.settings.bench import BenchSettings
+from mcp_llama.settings.command import CommandSettings
+from mcp_llama.settings.model import DoctorSettings, ModelSettings, ReasoningSettings
+from mcp_llama.settings.server import ServerSettings, ServeSettings, StdioSettings
+from mcp_llama.settings.text import ChatSettings, GenerateSettings
 from mcp_llama.terminal import run_chat, run_generate, show_loading
 
 _HELP = f"""\
@@ -92,10 +85,8 @@ def run(arguments: list[str]) -> int:
     if arguments[0] in ("-V", "--version"):
         print(__version__)
         return 0
-    command, *rest = arguments
     try:
-        if command not in _COMMANDS:
-            raise ConfigError(str(UnknownNameError("command", command, _COMMANDS)))
+        command, rest = _split_command(arguments)
         settings = load_settings(SETTINGS[command], command, rest)
         configure_logging(settings.log_level)
         return _COMMANDS[command](settings)
@@ -105,6 +96,15 @@ def run(arguments: list[str]) -> int:
         return _fail(error, _EXIT_FAILED)
     except KeyboardInterrupt:
         return _EXIT_INTERRUPTED
+
+
+def _split_command(arguments: list[str]) -> tuple[str, list[str]]:
+    """The command, whose name may be two words, and its arguments."""
+    for words in (2, 1):
+        command = " ".join(arguments[:words])
+        if command in _COMMANDS:
+            return command, arguments[words:]
+    raise ConfigError(str(UnknownNameError("command", arguments[0], _COMMANDS)))
 
 
 def _fail(error: McpLlamaError, status: int) -> int:
@@ -210,6 +210,6 @@ def _bench(settings: BenchSettings) -> int:
 
 
 _COMMANDS = cast(
-    dict[str, Callable[[ModelSettings], int]],
+    dict[str, Callable[[CommandSettings], int]],
     {"serve": _serve, "stdio": _stdio, "generate": _generate, "chat": _chat, "doctor": _doctor, "bench": _bench},
 )

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from mcp_llama.config import DoctorSettings
 from mcp_llama.engine.llama import library_folder, system_info
 from mcp_llama.errors import ModelLoadError
 from mcp_llama.models.files import find_model
 from mcp_llama.probe import Failure, Report
+from mcp_llama.settings.model import DoctorSettings
 
 _PROBE_S = 300
 _FIRST_GOOD_GCC = 13

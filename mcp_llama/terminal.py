@@ -16,10 +16,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, OutputFormat, Result
 from mcp_llama.backends.backend import Backend
 from mcp_llama.chat.delta import ChatDelta
-from mcp_llama.config import ChatSettings, GenerateSettings, TextSettings
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.types import TokenDelta
 from mcp_llama.errors import ConfigError, RequestError
+from mcp_llama.settings.text import ChatSettings, GenerateSettings, TextSettings
 
 _POLL_S = 0.05
 _INTERRUPTED = 130

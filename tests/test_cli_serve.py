@@ -17,7 +17,8 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from mcp_llama import __version__
-from mcp_llama.config import StdioSettings, load_settings
+from mcp_llama.config import load_settings
+from mcp_llama.settings.server import StdioSettings
 from tests.command import COMMAND, PATIENCE_S, SMALL
 from tests.isolation import isolation
 

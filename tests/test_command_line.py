@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 
 from mcp_llama.command_line import as_flags, flag_of
-from mcp_llama.config import BenchSettings, GenerateSettings, ServeSettings, load_settings
+from mcp_llama.config import load_settings
+from mcp_llama.settings.bench import BenchSettings
+from mcp_llama.settings.server import ServeSettings
+from mcp_llama.settings.text import GenerateSettings
 from tests.command import run_here
 from tests.isolation import isolation
 

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 from platformdirs import user_config_path
 
-from mcp_llama.config import ChatSettings, DoctorSettings, GenerateSettings, ServeSettings, load_settings
+from mcp_llama.config import load_settings
 from mcp_llama.errors import ConfigError
+from mcp_llama.settings.model import DoctorSettings
+from mcp_llama.settings.server import ServeSettings
+from mcp_llama.settings.text import ChatSettings, GenerateSettings
 from tests.isolation import isolation
 
 

@@ -14,15 +14,7 @@ from mcp_llama.backends.local import LocalBackend
 from mcp_llama.chat.marks import MARKER_TOKENS, ReasoningMarks
 from mcp_llama.chat.plan import ChatDefaults
 from mcp_llama.command_line import flag_of
-from mcp_llama.config import (
-    SETTINGS,
-    ModelSettings,
-    ReasoningSettings,
-    ServerSettings,
-    ServeSettings,
-    StdioSettings,
-    load_settings,
-)
+from mcp_llama.config import SETTINGS, load_settings
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.llama import ModelOptions
 from mcp_llama.models.preparation import CacheFolder, Preparation
@@ -30,6 +22,8 @@ from mcp_llama.models.warm import WarmText
 from mcp_llama.server.mcp import LlamaServer
 from mcp_llama.server.security import AppSecurity
 from mcp_llama.server.settings import ServerLimits
+from mcp_llama.settings.model import ModelSettings, ReasoningSettings
+from mcp_llama.settings.server import ServerSettings, ServeSettings, StdioSettings
 from tests.command import run_here
 from tests.fake_model import FakeModel
 from tests.isolation import isolation

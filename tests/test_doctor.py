@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mcp_llama.config import DoctorSettings, load_settings
+from mcp_llama.config import load_settings
 from mcp_llama.doctor import REBUILD, Finding, compiler_of, cpu_flags, examine_compiler, probe, run_doctor
+from mcp_llama.settings.model import DoctorSettings
 from tests.command import run_here
 from tests.isolation import isolation
 

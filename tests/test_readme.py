@@ -12,8 +12,9 @@ from typing import Any, cast
 import pytest
 
 import mcp_llama
-from mcp_llama.config import ENV_PREFIX, SETTINGS, load_settings
+from mcp_llama.config import SETTINGS, load_settings
 from mcp_llama.errors import ConfigError
+from mcp_llama.settings.command import ENV_PREFIX
 from tests.isolation import isolation
 
 ROOT = Path(mcp_llama.__file__).parent.parent

@@ -13,10 +13,11 @@ import pytest
 
 from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, OutputFormat
 from mcp_llama.backends.local import LocalBackend
-from mcp_llama.config import ChatSettings, GenerateSettings, load_settings
+from mcp_llama.config import load_settings
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.model import DecodeError, Rows
 from mcp_llama.errors import ConfigError, EngineError, ModelLoadError, RequestError
+from mcp_llama.settings.text import ChatSettings, GenerateSettings
 from mcp_llama.terminal import run_chat, run_generate
 from tests.fake_model import CHAT_TEMPLATE, FakeModel
 from tests.isolation import isolation

@@ -20,11 +20,12 @@ from mcp_llama.bench.run import run
 from mcp_llama.bench.summary import summarise
 from mcp_llama.bench.table import render
 from mcp_llama.command_line import as_flags
-from mcp_llama.config import BenchSettings, ModelSettings
 from mcp_llama.engine.llama import ModelOptions
 from mcp_llama.engine.llama.weights import Weights
 from mcp_llama.errors import ConfigError, UnknownNameError
 from mcp_llama.models.files import find_model
+from mcp_llama.settings.bench import BenchSettings
+from mcp_llama.settings.model import ModelSettings
 
 _INTERRUPTED = 130
 _N_CTX = 4096

@@ -13,8 +13,10 @@ from mcp_llama.bench.command import parse_against, repeat_command
 from mcp_llama.bench.event import Event
 from mcp_llama.bench.plan import TARGETS, WORKLOADS, Plan
 from mcp_llama.bench.record import Measurement
-from mcp_llama.config import BenchSettings, ModelSettings, load_settings
+from mcp_llama.config import load_settings
 from mcp_llama.errors import ConfigError
+from mcp_llama.settings.bench import BenchSettings
+from mcp_llama.settings.model import ModelSettings
 from tests.bench.rounds import turn
 from tests.command import run_apart, run_here
 from tests.isolation import isolation

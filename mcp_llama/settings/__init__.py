@@ -1,0 +1,1 @@
+"""The options of each command; `mcp_llama.config` reads their values."""
