@@ -1,6 +1,7 @@
 """Every option once: a flag, an environment variable MCP_LLAMA_*, a line in a TOML file; the first of them wins."""
 
 import os
+import re
 import tomllib
 from collections.abc import Sequence
 from functools import cache
@@ -9,8 +10,10 @@ from typing import Any, TypeVar, cast
 
 from platformdirs import user_config_path
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -35,6 +38,8 @@ SETTINGS: dict[str, type[CommandSettings]] = {
     "bench": BenchSettings,
 }
 _NOT_IN_FILES = ("prompt", "message", "config", "json_", "plot")
+# Hosts of MCP bundles hand this over, as it is, for a field of their form that was left blank.
+_BLANK = re.compile(r"^(\$\{user_config\.[^}]*\})?$")
 
 AnySettings = TypeVar("AnySettings", bound=CommandSettings)
 
@@ -74,7 +79,15 @@ class _Sources(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, environment, TOML file."""
-        return init_settings, env_settings, _TomlSource(settings_cls)
+        return init_settings, _EnvSource(settings_cls), _TomlSource(settings_cls)
+
+
+class _EnvSource(EnvSettingsSource):
+    """The environment; a blank variable leaves its option to the next source."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        value, key, is_complex = super().get_field_value(field, field_name)
+        return None if value is None or _BLANK.fullmatch(value) else value, key, is_complex
 
 
 class _TomlSource(TomlConfigSettingsSource):
@@ -104,7 +117,7 @@ def _check_environment() -> None:
 
 def _toml_path(given: object) -> Path | None:
     """The file that a flag or the environment names, or else the user's own if there is one."""
-    named = given or os.environ.get(f"{ENV_PREFIX}CONFIG")
+    named = given or _BLANK.sub("", os.environ.get(f"{ENV_PREFIX}CONFIG", ""))
     if not named:
         path = user_config_path("mcp-llama") / "config.toml"
         return path if path.is_file() else None

@@ -163,6 +163,33 @@ def test_all_bad_values_are_named_at_once() -> None:
         serve("--n-ctx", "1", "--port", "x")
 
 
+BLANKS = ["", "${user_config.n_ctx}"]
+"""What a host sets for a field of its form that was left blank."""
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+def test_a_blank_variable_leaves_every_option_its_default(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+    expected = serve().model_dump()
+    for name in ServeSettings.model_fields:
+        monkeypatch.setenv(f"MCP_LLAMA_{name.upper()}", blank)
+    assert serve().model_dump() == expected
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+def test_a_blank_variable_leaves_an_option_to_the_toml_file(
+    monkeypatch: pytest.MonkeyPatch, toml: Path, blank: str
+) -> None:
+    toml.write_text("n_ctx = 128")
+    monkeypatch.setenv("MCP_LLAMA_N_CTX", blank)
+    assert serve("--config", str(toml)).n_ctx == 128
+
+
+@pytest.mark.parametrize("value", ["${HOME}", "/models/${user_config.model}", "${user_config.model}.gguf", " "])
+def test_a_variable_that_is_not_wholly_blank_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("MCP_LLAMA_MODEL", value)
+    assert serve().model == value
+
+
 def test_a_list_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
     hosts = ["llama.example:*", "10.0.0.1:8080"]
     monkeypatch.setenv("MCP_LLAMA_ALLOWED_HOSTS", json.dumps(hosts))
