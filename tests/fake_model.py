@@ -107,8 +107,8 @@ class FakeModel:
         self.eos_text = "</s>"
         self.default_sampling = SamplingParams()
         self.visible_tokens: frozenset[str] = frozenset()
-        self.has_pool = n_cells is not None
-        self.kv_unified = self.has_pool and can_cut
+        self.has_lanes = n_cells is None
+        self.kv_unified = can_cut and not self.has_lanes
         self.n_cells = n_cells or n_ctx * n_slots
         self.cuts = can_cut
         self.decode_delay = decode_delay
@@ -334,7 +334,7 @@ class FakeModel:
             ends[slot] += 1
 
     def _take_cells(self, slot: int, count: int) -> None:
-        if not self.has_pool:
+        if self.has_lanes:
             return
         taken = {cell for cells in self.cells for cell in cells}
         free = (cell for cell in range(self.n_cells) if cell not in taken)

@@ -62,6 +62,11 @@ class KvCells:
             self.truncate(target, 0)
             self.append(target, length)
 
+    def exchange(self, a: int, b: int) -> None:
+        """Each of two slots holds what the other held."""
+        self._ends[a], self._ends[b] = self._ends[b], self._ends[a]
+        self._held[a], self._held[b] = self._held[b], self._held[a]
+
     def held_by(self, prefixes: Iterable[tuple[int, int]]) -> int:
         """How many cells the first tokens of some slots take together; `prefixes` are slots and lengths."""
         covered: dict[_Span, int] = {}

@@ -86,6 +86,11 @@ class KvMemory(Protocol):
         """Whether slots share the cells of a copied prefix; otherwise each has a lane of `n_ctx` cells."""
         ...
 
+    @property
+    def has_lanes(self) -> bool:
+        """Whether each slot has `n_ctx` cells to itself, and neighbouring slots are computed together only."""
+        ...
+
     def can_cut(self, slot: int, length: int) -> bool:
         """Whether a slot can be cut to its first `length` tokens."""
         ...

@@ -68,6 +68,11 @@ class PrefixCache:
         """Those without a sequence, the least recently used first."""
         return sorted((slot for slot in self.slots if slot.sequence is None), key=lambda slot: slot.last_used)
 
+    @property
+    def has_lanes(self) -> bool:
+        """Whether slots that run should be neighbours."""
+        return self._memory.has_lanes
+
     def find(self, prompt: list[int]) -> Place | None:
         """The place where the least of a prompt is left to compute; None if it pays to wait for it.
 
@@ -134,6 +139,20 @@ class PrefixCache:
             held.append(((place.source or place.slot).id, place.shared))
             return self._memory.n_cells - self.cells.held_by(held)
         return self._memory.n_cells - self.cells.held_by(held) - place.shared
+
+    def move(self, sequence: Sequence, target: Slot) -> None:
+        """Give a running sequence a free lane instead of its own, which gets what the free one held."""
+        source, length = sequence.slot, sequence.num_computed_tokens
+        assert source is not None
+        state = self._memory.save(target.id) if target.tokens else None
+        if self._memory.copy(source.id, target.id, length) < length:
+            self._cut(target, 0)
+            return
+        self.cells.exchange(source.id, target.id)
+        source.tokens, source.last_used, target.tokens = target.tokens, target.last_used, []
+        source.sequence, target.sequence, sequence.slot = None, sequence, target
+        if state is None or not self._memory.restore(source.id, state):
+            self._cut(source, 0)
 
     def load(self, slot: Slot, tokens: list[int]) -> None:
         """A free slot now holds the state of these tokens, which the memory got from elsewhere."""

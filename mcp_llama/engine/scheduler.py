@@ -3,12 +3,16 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+from mcp_llama.engine.lanes import closing_moves
 from mcp_llama.engine.model import Rows
 from mcp_llama.engine.prefix_cache import Place, PrefixCache
 from mcp_llama.engine.sequence import Sequence
 
 _HEADROOM = 32
 """Cells that each sequence must have free at an admission, lest the newest be preempted at once."""
+
+_MOVE_WORTH = 256
+"""To move so many tokens to another lane takes less than to compute a row apart from its neighbours."""
 
 
 @dataclass(slots=True)
@@ -83,6 +87,8 @@ class Scheduler:
         its own. Where cells run out, cached prefixes are dropped, then the newest sequences go back to wait.
         """
         ready = [sequence for sequence in self.running if sequence.paused_since is None]
+        if self.cache.has_lanes:
+            self._close_up(ready)
         ready = [sequence for sequence in ready if sequence.is_suspect][:1] or ready
         counts: dict[Sequence, int] = {}
         for sequence in ready:
@@ -97,6 +103,17 @@ class Scheduler:
         for sequence in sorted(counts, key=lambda sequence: sequence.slot.id if sequence.slot else 0):
             batch.add(sequence, counts[sequence])
         return batch
+
+    def _close_up(self, ready: list[Sequence]) -> None:
+        """Move a sequence where free lanes part those that run, if it will run for long enough."""
+        owners = {s.slot.id: s for s in ready if s.slot is not None}
+        slots, free = self.cache.slots, {slot.id for slot in self.cache.free_slots}
+        for source, target in closing_moves(owners, free):
+            owner = owners[source]
+            left = owner.request.max_tokens - owner.completion_tokens
+            if owner.num_computed_tokens + len(slots[target].tokens) <= _MOVE_WORTH * left:
+                self.cache.move(owner, slots[target])
+                return
 
     def _shares(self, behind: list[Sequence], room: int) -> dict[Sequence, int]:
         """Who gets how many rows. What is no prompt any more comes first. Then the oldest prompt gets half, so that it

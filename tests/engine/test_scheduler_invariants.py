@@ -209,7 +209,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
 def used_cells(model: FakeModel) -> int:
     """How many cells a memory uses; each holds one token at one position."""
-    if not model.has_pool:
+    if model.has_lanes:
         return sum(map(len, model.slots))
     contents: dict[int, tuple[int, int]] = {}
     for tokens, cells in zip(model.slots, model.cells, strict=True):

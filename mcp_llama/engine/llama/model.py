@@ -51,12 +51,12 @@ class LlamaModel(Weights):
         super().__init__(path, options, on_progress)
         try:
             self.n_ctx, self.n_slots = self._fit(options)
-            self._has_pool = options.n_cells is not None
+            self.has_lanes = options.n_cells is None
             self._is_cuttable = not (
                 lib.llama_model_is_recurrent(self._weights) or lib.llama_model_is_hybrid(self._weights)
             )
             # A copy of what cannot be cut goes by memory, into cells of its own.
-            self.kv_unified = self._has_pool and self._is_cuttable
+            self.kv_unified = self._is_cuttable and not self.has_lanes
             self.n_cells = options.n_cells or self.n_ctx * self.n_slots
             self.n_batch = max(options.n_batch, self.n_slots)
             self.pooling: Pooling = options.pooling or own_pooling(self.metadata)
@@ -140,7 +140,7 @@ class LlamaModel(Weights):
     def state_kind(self) -> str:
         """What a state depends on beside the weights; see `Model.state_kind`."""
         # Some models rotate positions otherwise in a long context; without flash attention, values lie transposed.
-        lanes = 1 if self._has_pool else self.n_slots
+        lanes = self.n_slots if self.has_lanes else 1
         n_ctx: int = lib.llama_n_ctx_seq(self._context)
         return f"build={build_hash()} n_ctx={n_ctx} lanes={lanes} flash_attn={self._flash_attention}"
 
@@ -263,7 +263,7 @@ class LlamaModel(Weights):
         params.n_ctx = self.n_cells
         params.n_seq_max = self.n_slots
         # With a lane for each sequence, what a neighbour does changes neither the cells nor the bits of a result.
-        params.kv_unified = self._has_pool
+        params.kv_unified = not self.has_lanes
         params.n_batch = params.n_ubatch = self.n_batch
         params.n_outputs_max = self.n_slots
         params.n_threads = params.n_threads_batch = self._n_threads
