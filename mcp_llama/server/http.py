@@ -88,8 +88,11 @@ async def serve_http(
     app: FastAPI, backend: Backend, mcp: LlamaServer, listener: socket.socket, on_started: Callable[[], None]
 ) -> None:
     """Serve until SIGINT or SIGTERM; `on_started` is called once clients can connect and signals are heard."""
+    # stdio starts faster without it.
+    from mcp_llama.server.http_protocol import HttpProtocol
+
     config = uvicorn.Config(
-        app, http="httptools", log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_S
+        app, http=HttpProtocol, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_S
     )
     server = _Server(config, backend, mcp, on_started)
     # uvicorn listens only later, and raises the signal again when it is done, which then changes nothing any more.
