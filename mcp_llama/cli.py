@@ -4,11 +4,14 @@ import asyncio
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import cast
+
+from rich.console import Console
 
 from mcp_llama import __version__, event_loop
 from mcp_llama.backends.local import LocalBackend
@@ -19,7 +22,9 @@ from mcp_llama.engine.llama import LlamaModel, check_file
 from mcp_llama.errors import ConfigError, McpLlamaError, UnknownNameError
 from mcp_llama.logs import configure_logging
 from mcp_llama.models.files import ModelFile, find_model
+from mcp_llama.models.folder import models_folder
 from mcp_llama.models.preparation import read_preparation
+from mcp_llama.models.reference import parse_reference
 from mcp_llama.server.app import SSE_PATH, build_app
 from mcp_llama.server.client_watch import MCP_PATH
 from mcp_llama.server.factory import build_server
@@ -29,6 +34,7 @@ from mcp_llama.server.stdio import claim_stdio, serve_stdio
 from mcp_llama.settings.bench import BenchSettings
 from mcp_llama.settings.command import CommandSettings
 from mcp_llama.settings.model import DoctorSettings, ModelSettings, ReasoningSettings
+from mcp_llama.settings.pull import PullSettings
 from mcp_llama.settings.server import ServerSettings, ServeSettings, StdioSettings
 from mcp_llama.settings.text import ChatSettings, GenerateSettings
 from mcp_llama.terminal import run_chat, run_generate, show_loading
@@ -40,6 +46,7 @@ mcp-llama {__version__}: a local llama.cpp model as tools for agents, token by t
   mcp-llama stdio                       MCP over stdin and stdout, for Claude Desktop and others
   mcp-llama generate "Once upon a time" continue a text here on the terminal
   mcp-llama chat "Why is the sky blue?" ask once; without a question, hold a conversation
+  mcp-llama models pull hf:OWNER/REPO   download a model from Hugging Face
   mcp-llama doctor                      check this machine, the build and the model
   mcp-llama bench                       measure how fast this machine runs the model
 
@@ -198,6 +205,17 @@ def _chat(settings: ChatSettings) -> int:
     return run_chat(_backend(settings, find_model(settings.model)), settings)
 
 
+def _pull(settings: PullSettings) -> int:
+    # What asks the hub takes longer to import than all the rest.
+    from mcp_llama.models.pull import pull
+    from mcp_llama.models.pull_view import PullView
+
+    path = pull(parse_reference(settings.repo), models_folder(), PullView(Console(stderr=True)))
+    print(f"Use it: mcp-llama serve --model {shlex.quote(str(path))}", file=sys.stderr)
+    print(path)
+    return 0
+
+
 def _doctor(settings: DoctorSettings) -> int:
     return run_doctor(settings)
 
@@ -211,5 +229,13 @@ def _bench(settings: BenchSettings) -> int:
 
 _COMMANDS = cast(
     dict[str, Callable[[CommandSettings], int]],
-    {"serve": _serve, "stdio": _stdio, "generate": _generate, "chat": _chat, "doctor": _doctor, "bench": _bench},
+    {
+        "serve": _serve,
+        "stdio": _stdio,
+        "generate": _generate,
+        "chat": _chat,
+        "models pull": _pull,
+        "doctor": _doctor,
+        "bench": _bench,
+    },
 )

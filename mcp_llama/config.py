@@ -26,6 +26,7 @@ from mcp_llama.option_values import explain
 from mcp_llama.settings.bench import BenchSettings
 from mcp_llama.settings.command import ENV_PREFIX, CommandSettings
 from mcp_llama.settings.model import DoctorSettings
+from mcp_llama.settings.pull import PullSettings
 from mcp_llama.settings.server import ServeSettings, StdioSettings
 from mcp_llama.settings.text import ChatSettings, GenerateSettings
 
@@ -34,10 +35,11 @@ SETTINGS: dict[str, type[CommandSettings]] = {
     "stdio": StdioSettings,
     "generate": GenerateSettings,
     "chat": ChatSettings,
+    "models pull": PullSettings,
     "doctor": DoctorSettings,
     "bench": BenchSettings,
 }
-_NOT_IN_FILES = ("prompt", "message", "config", "json_", "plot")
+_NOT_IN_FILES = ("prompt", "message", "repo", "config", "json_", "plot")
 # Hosts of MCP bundles hand this over, as it is, for a field of their form that was left blank.
 _BLANK = re.compile(r"^(\$\{user_config\.[^}]*\})?$")
 

@@ -3,6 +3,7 @@
     McpLlamaError
     ├─ ConfigError            an option is wrong; nothing was loaded
     ├─ ModelLoadError         the model is missing, damaged, unsupported or too large
+    ├─ PullError              a model cannot be downloaded
     │  └─ ModelNameError      a name that means no model of this machine, or several
     ├─ RequestError           the caller can fix the request
     │  ├─ ContextLengthError  prompt and max_tokens do not fit the context
@@ -58,6 +59,10 @@ class ModelNameError(ModelLoadError):
             return
         hint = f"Did you mean {listed}?" if self.names else "`mcp-llama models list` shows the names of those that are."
         super().__init__(f"No model {shown(name)} on this machine. {hint}")
+
+
+class PullError(McpLlamaError):
+    """A model cannot be downloaded; the message says what to do."""
 
 
 class RequestError(McpLlamaError):

@@ -49,7 +49,10 @@ def test_the_installed_command_is_the_same_program() -> None:
     ("typed", "line"),
     [
         ("genrate", "mcp-llama: Unknown command 'genrate'. Did you mean 'generate'?"),
-        ("xyzzy", "mcp-llama: Unknown command 'xyzzy'. Known: bench, chat, doctor, generate, serve, stdio."),
+        (
+            "xyzzy",
+            "mcp-llama: Unknown command 'xyzzy'. Known: bench, chat, doctor, generate, models pull, serve, stdio.",
+        ),
     ],
 )
 def test_an_unknown_command_is_named_with_the_nearest(
