@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import uv
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
@@ -17,3 +19,9 @@ def real_model_path() -> Path:
     assert spec.submodule_search_locations is not None
     (path,) = Path(spec.submodule_search_locations[0]).glob("*.gguf")
     return path
+
+
+@pytest.fixture(scope="session")
+def own_packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables with which uv installs this checkout as if it were on an index."""
+    return uv.own_packages(tmp_path_factory.mktemp("wheels"))
