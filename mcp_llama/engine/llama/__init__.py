@@ -9,6 +9,16 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 from mcp_llama.engine.llama.library import library_folder, system_info
 from mcp_llama.engine.llama.model import LlamaModel
 from mcp_llama.engine.llama.options import FlashAttention, ModelOptions
+from mcp_llama.engine.llama.unloaded import MemoryNeed, UnloadedModel
 from mcp_llama.engine.llama.weights import check_file
 
-__all__ = ["FlashAttention", "LlamaModel", "ModelOptions", "check_file", "library_folder", "system_info"]
+__all__ = [
+    "FlashAttention",
+    "LlamaModel",
+    "MemoryNeed",
+    "ModelOptions",
+    "UnloadedModel",
+    "check_file",
+    "library_folder",
+    "system_info",
+]

@@ -6,6 +6,8 @@
 import ctypes
 import functools
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import llama_cpp.llama_cpp as lib
@@ -19,6 +21,7 @@ _NO_ROOM = 1
 _ABORTED = 2
 
 _errors: list[str] = []
+_listeners: list[list[str]] = []
 
 
 @functools.cache
@@ -36,6 +39,17 @@ def clear_errors() -> None:
 def first_error() -> str:
     """The first error that llama.cpp logged since `clear_errors`; those that follow only say where it led."""
     return _errors[0] if _errors else "no reason given"
+
+
+@contextmanager
+def heard() -> Generator[list[str]]:
+    """The lines that llama.cpp logs meanwhile."""
+    lines: list[str] = []
+    _listeners.append(lines)
+    try:
+        yield lines
+    finally:
+        _listeners[:] = [others for others in _listeners if others is not lines]
 
 
 def check_status(status: int, rows: int) -> None:
@@ -72,3 +86,5 @@ def _log(level: int, text: bytes, _: object) -> None:
     # Even its errors are for debugging only: an aborted decode is one, and a real one comes back as an exception.
     if line:
         logger.debug("%s", line)
+        for lines in _listeners:
+            lines.append(line)

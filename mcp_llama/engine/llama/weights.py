@@ -48,10 +48,7 @@ class Weights:
 
     def __init__(self, path: Path, options: ModelOptions, on_progress: Callable[[float], bool] | None = None) -> None:
         """Load the file; see LlamaModel."""
-        check_file(path, options)
-        start_library()
-        clear_errors()
-        self._weights = _load(path, options, on_progress)
+        self._weights = self._open(path, options, on_progress)
         if lib.llama_model_has_encoder(self._weights) or not lib.llama_model_has_decoder(self._weights):
             lib.llama_model_free(self._weights)
             raise ModelLoadError(f"{path.name} is not a model that only decodes. Take one made for text generation.")
@@ -72,6 +69,12 @@ class Weights:
         self._visible = self._find_visible(options.visible_tokens)
         self.visible_tokens = frozenset(self._visible.values())
         self._pieces: dict[int, bytes] = {}
+
+    def _open(
+        self, path: Path, options: ModelOptions, on_progress: Callable[[float], bool] | None
+    ) -> lib.llama_model_p:
+        check_file(path, options)
+        return load_weights(path, load_params(options), on_progress)
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """The tokens of `text`, with the model's own leading tokens if `add_special`.
@@ -194,18 +197,27 @@ def check_file(path: Path, options: ModelOptions) -> None:
     Raises:
         ModelLoadError: not a file, not GGUF, or larger than the free memory.
     """
-    if not path.is_file():
-        raise ModelLoadError(f"No model file at {path}. Give the path of a GGUF file.")
-    with path.open("rb") as file:
-        magic = file.read(4)
-    if magic != b"GGUF":
-        raise ModelLoadError(f"{path} is not a GGUF file (it starts with {magic!r}). Give the path of a GGUF file.")
+    check_gguf(path)
     size, free = path.stat().st_size, psutil.virtual_memory().available
     if size > free and not options.n_gpu_layers:
         raise ModelLoadError(
             f"{path.name} has {size / 2**30:.1f} GiB, but only {free / 2**30:.1f} GiB of memory are free. "
             "Take a smaller quantisation, or put layers on a GPU with n_gpu_layers."
         )
+
+
+def check_gguf(path: Path) -> None:
+    """The same, of whatever size.
+
+    Raises:
+        ModelLoadError: not a file, or not GGUF.
+    """
+    if not path.is_file():
+        raise ModelLoadError(f"No model file at {path}. Give the path of a GGUF file.")
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic != b"GGUF":
+        raise ModelLoadError(f"{path} is not a GGUF file (it starts with {magic!r}). Give the path of a GGUF file.")
 
 
 def recommended_sampling(metadata: dict[str, str]) -> dict[str, object]:
@@ -225,9 +237,23 @@ def recommended_sampling(metadata: dict[str, str]) -> dict[str, object]:
     return recommended
 
 
-def _load(path: Path, options: ModelOptions, on_progress: Callable[[float], bool] | None) -> lib.llama_model_p:
+def load_params(options: ModelOptions) -> lib.llama_model_params:
+    """What llama.cpp is to load."""
     params = lib.llama_model_default_params()
     params.n_gpu_layers = options.n_gpu_layers
+    return params
+
+
+def load_weights(
+    path: Path, params: lib.llama_model_params, on_progress: Callable[[float], bool] | None
+) -> lib.llama_model_p:
+    """Let llama.cpp load a file.
+
+    Raises:
+        ModelLoadError: it could not.
+    """
+    start_library()
+    clear_errors()
 
     def report(share: float, _: object) -> bool:
         return on_progress is None or on_progress(share)
