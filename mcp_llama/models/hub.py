@@ -28,6 +28,7 @@ from mcp_llama.models.reference import is_safe
 from mcp_llama.models.repo import Repo, RepoFile
 
 _LIBRARY = "mcp-llama"
+_SEARCHED = 20
 _MAX_SUGGESTED = 3
 
 
@@ -69,8 +70,16 @@ class Hub:
         """Repositories with GGUF files whose names are near this one's; none if the hub does not tell."""
         try:
             with explained(name), answered_by_a_hub():
+                # Asked without HfApi, which would try for half a minute.
                 words = name.rpartition("/")[2].removesuffix("-GGUF")
-                found = [info.id for info in self._api.list_models(search=words, filter="gguf", limit=20)]
+                response = get_session().get(
+                    f"{constants.ENDPOINT}/api/models",
+                    params={"search": words, "filter": "gguf", "limit": _SEARCHED},
+                    headers=_headers(),
+                    timeout=constants.HF_HUB_ETAG_TIMEOUT,
+                )
+                hf_raise_for_status(response)
+                found = [str(model["id"]) for model in response.json()]
         except PullError:
             return []
         near = get_close_matches(name, found, n=_MAX_SUGGESTED, cutoff=0.3)
@@ -85,13 +94,16 @@ class Hub:
             UnreachableError: the connection is not there, or is lost; at any time while the bytes are read.
         """
         url = hf_hub_url(repo.name, file.path, revision=repo.commit)
-        headers = build_hf_headers(library_name=_LIBRARY, library_version=__version__)
-        headers |= {"Accept-Encoding": "identity", "Range": f"bytes={start}-{end - 1}"}
+        headers = {**_headers(), "Accept-Encoding": "identity", "Range": f"bytes={start}-{end - 1}"}
         timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
         with explained(repo.name), get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
             hf_raise_for_status(response)
             is_part = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
             yield start if is_part else 0, response.iter_bytes()
+
+
+def _headers() -> dict[str, str]:
+    return build_hf_headers(library_name=_LIBRARY, library_version=__version__)
 
 
 def _file(info: ModelInfo, sibling: RepoSibling) -> RepoFile:

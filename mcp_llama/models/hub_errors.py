@@ -106,6 +106,11 @@ def _refusal(error: HfHubHTTPError, repo: str) -> PullError:
         return RepoMissingError(f"There is no {repo} on {host()}. If it is private, {login}.")
     if status == 403:
         return PullError(f"{host()} does not let your token read {repo}. Give it the permission to read repositories.")
+    if status == 400 and not error.response.request.url.path.startswith("/api/"):
+        return PullError(
+            f"{host()} does not send this file of {repo} over plain HTTP, as some that are very large. "
+            f"`hf download {repo} FILE` fetches it; give its path to --model."
+        )
     if status in _TRY_AGAIN:
         return _busy(error, status)
     return PullError(f"{host()} answers {status} for {repo}.")

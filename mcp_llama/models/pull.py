@@ -104,6 +104,9 @@ class _Pull:
         except KeyboardInterrupt:
             self._view.say(f"Interrupted. {resume_hint(_size(item.part), item.file.size)}")
             raise
+        finally:
+            if not _size(item.part):
+                item.part.unlink(missing_ok=True)
         if not self._is_right(item.part, item.file):
             item.part.unlink()
             raise PullError(

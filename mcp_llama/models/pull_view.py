@@ -6,7 +6,16 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from mcp_llama.models.repo import size_text
 
@@ -22,7 +31,6 @@ class PullView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar: Progress | None = None
 
     def say(self, text: str) -> None:
         """Tell something that stays to be read."""
@@ -40,12 +48,19 @@ class PullView:
             TextColumn("{task.description}"),
             BarColumn(30),
             DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
+            _Speed(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self._console, transient=True) as bar:
+        with Progress(*columns, console=self._console, transient=True, get_time=time.monotonic) as bar:
             task = bar.add_task(escape(what), total=total, completed=done)
             yield lambda done: bar.update(task, completed=done)
+
+
+class _Speed(ProgressColumn):
+    """Bytes a second, in the units of the sizes."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{size_text(round(task.speed))}/s" if task.speed else "", style="progress.data.speed")
 
 
 class _Lines:

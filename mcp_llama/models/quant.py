@@ -129,7 +129,7 @@ def _named(repo: Repo, path: str) -> Variant:
         if any(part.path == path for part in variant.parts):
             return variant
     paths = [file.path for file in repo.files]
-    near = get_close_matches(path, paths, n=1, cutoff=0.5)
+    near = get_close_matches(path, paths, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(paths[:_MAX_LISTED]) or 'no GGUF files'}."
     raise PullError(f"{repo.name} has no file {path}. {hint}")
 

@@ -10,7 +10,7 @@ _WORD = r"[A-Za-z0-9](?:[\w.-]*\w)?"
 _NAME = re.compile(
     r"(?:hf:(?://)?|https?://)?(?:(?:hf|huggingface)\.co/)?"
     rf"(?P<repo>{_WORD}/{_WORD})(?:@(?P<revision>{_REVISION}))?"
-    r"(?:/(?:blob|resolve|tree)/(?P<url_revision>[^/:]+))?(?:/(?P<file>[^:]+?\.gguf)|:(?P<quant>[\w.-]+))?"
+    r"(?:/(?:blob|resolve|tree)/(?P<url_revision>[^/:]+)(?<!\.gguf))?(?:/(?P<file>[^:]+?\.gguf)|:(?P<quant>[\w.-]+))?"
     rf"(?:@(?P<late_revision>{_REVISION}))?(?:\?download=true)?/?",
     re.ASCII | re.IGNORECASE,
 )
