@@ -225,10 +225,13 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStatus:
-    """A served model and how far it is. `loaded` goes from 0 to 1; `card` is there once it is 'ready'."""
+    """A served model and how far it is. `loaded` goes from 0 to 1; `card` is there once it is 'ready'.
+
+    One that is 'unloaded' is loaded when a request names it.
+    """
 
     name: str
-    state: Literal["loading", "ready", "failed"]
+    state: Literal["unloaded", "loading", "ready", "failed"]
     loaded: float
     error: str | None = None
     card: ModelCard | None = None

@@ -7,23 +7,21 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import cast
 
 from rich.console import Console
 
 from mcp_llama import __version__, event_loop
+from mcp_llama.assembly import server_backend, text_backend
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.command_line import as_flags
 from mcp_llama.config import SETTINGS, load_settings
 from mcp_llama.doctor import run_doctor
-from mcp_llama.engine.llama import LlamaModel, check_file
 from mcp_llama.errors import ConfigError, McpLlamaError, UnknownNameError
 from mcp_llama.logs import configure_logging
 from mcp_llama.models.files import ModelFile, find_model
 from mcp_llama.models.folder import models_folder
-from mcp_llama.models.preparation import read_preparation
 from mcp_llama.models.reference import parse_reference
 from mcp_llama.server.app import SSE_PATH, build_app
 from mcp_llama.server.client_watch import MCP_PATH
@@ -33,9 +31,9 @@ from mcp_llama.server.security import AppSecurity
 from mcp_llama.server.stdio import claim_stdio, serve_stdio
 from mcp_llama.settings.bench import BenchSettings
 from mcp_llama.settings.command import CommandSettings
-from mcp_llama.settings.model import DoctorSettings, ModelSettings, ReasoningSettings
+from mcp_llama.settings.model import DoctorSettings
 from mcp_llama.settings.pull import PullSettings
-from mcp_llama.settings.server import ServerSettings, ServeSettings, StdioSettings
+from mcp_llama.settings.server import ServeSettings, StdioSettings
 from mcp_llama.settings.text import ChatSettings, GenerateSettings
 from mcp_llama.terminal import run_chat, run_generate, show_loading
 
@@ -119,20 +117,9 @@ def _fail(error: McpLlamaError, status: int) -> int:
     return status
 
 
-def _backend(settings: ModelSettings, file: ModelFile) -> LocalBackend:
-    check_file(file.path, settings.model_options())
-    load = partial(LlamaModel, file.path, settings.model_options())
-    limits = settings.engine_limits() if isinstance(settings, ServerSettings) else None
-    chat = settings.chat_defaults() if isinstance(settings, ReasoningSettings) else None
-    preparation = None
-    if isinstance(settings, ServerSettings):
-        preparation = read_preparation(settings.warm, settings.cache_dir, file.path)
-    return LocalBackend(file.name, load, limits, chat, preparation)
-
-
 def _serve(settings: ServeSettings) -> int:
     file = find_model(settings.model)
-    backend = _backend(settings, file)
+    backend = server_backend(settings, file)
     mcp = build_server(backend, settings.server_limits())
     security = AppSecurity(allowed_hosts=settings.allowed_hosts, allowed_origins=settings.allowed_origins)
     listener = bind(settings.host, settings.port)
@@ -161,7 +148,7 @@ async def _announce_ready(backend: LocalBackend) -> None:
         # The server stays up: it tells every caller the same, and /health says why.
         logger.error("%s", error)
         return
-    card = backend.models()[0].card
+    card = backend.status().card
     assert card is not None
     logger.info("%s is ready: %d slots of %d tokens", card.name, card.n_slots, card.n_ctx)
 
@@ -191,18 +178,18 @@ def _stdio_entry(file: ModelFile, settings: ServeSettings) -> dict[str, object]:
 
 
 def _stdio(settings: StdioSettings) -> int:
-    backend = _backend(settings, find_model(settings.model))
+    backend = server_backend(settings, find_model(settings.model))
     server = build_server(backend, settings.server_limits())
     event_loop.run(serve_stdio(server, backend, claim_stdio()))
     return 0
 
 
 def _generate(settings: GenerateSettings) -> int:
-    return run_generate(_backend(settings, find_model(settings.model)), settings)
+    return run_generate(text_backend(settings, find_model(settings.model)), settings)
 
 
 def _chat(settings: ChatSettings) -> int:
-    return run_chat(_backend(settings, find_model(settings.model)), settings)
+    return run_chat(text_backend(settings, find_model(settings.model)), settings)
 
 
 def _pull(settings: PullSettings) -> int:

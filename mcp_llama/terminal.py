@@ -153,10 +153,10 @@ async def show_loading(backend: Backend) -> None:
     columns = (TextColumn("Loading {task.description}"), BarColumn(), TaskProgressColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(backend.models()[0].name, total=1.0)
+        task = bar.add_task(backend.default_model, total=1.0)
         try:
             while not waiting.done():
-                bar.update(task, completed=backend.models()[0].loaded)
+                bar.update(task, completed=backend.status().loaded)
                 await asyncio.wait([waiting], timeout=_POLL_S)
         finally:
             waiting.cancel()

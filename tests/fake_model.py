@@ -99,7 +99,7 @@ class FakeModel:
         self.n_ctx_train = n_ctx
         self.n_params = 1_000
         self.n_vocab = _FIRST_PIECE
-        self.size = 4_000
+        self.size = self.memory = 4_000
         self.description = "fake 1K F32"
         self.metadata: dict[str, str] = {"general.architecture": "fake", "general.name": "Fake"}
         self.chat_template: str | None = CHAT_TEMPLATE

@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -13,11 +13,15 @@ from fastapi import FastAPI
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.chat.marks import MARKER_TOKENS, ReasoningMarks
 from mcp_llama.chat.plan import ChatDefaults
-from mcp_llama.command_line import flag_of
+from mcp_llama.command_line import POSITIONAL, flag_of
 from mcp_llama.config import SETTINGS, load_settings
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.llama import ModelOptions
+from mcp_llama.models import preparation
+from mcp_llama.models.catalog_supply import CatalogSupply
+from mcp_llama.models.pool import ModelPool, PoolBounds
 from mcp_llama.models.preparation import CacheFolder, Preparation
+from mcp_llama.models.source import ModelSource
 from mcp_llama.models.warm import WarmText
 from mcp_llama.server.mcp import LlamaServer
 from mcp_llama.server.security import AppSecurity
@@ -53,6 +57,7 @@ SERVER: dict[str, Any] = {
 }
 KEPT = {"warm", "cache_dir"}
 """Options that name files; the test of the flags makes them."""
+POOL = {"only_model", "pin", "memory_budget", "idle_timeout"}
 OPTIONS = ModelOptions(**MODEL, visible_tokens=(*sorted(MARKER_TOKENS), "[r]", "[/r]"))
 DEFAULTS = ChatDefaults(marks=ReasoningMarks("[r]", "[/r]"), reasoning_budget=44)
 DOOR: dict[str, Any] = {"host": "localhost", "port": 0, "allowed_hosts": ["a:*"], "allowed_origins": ["https://b"]}
@@ -83,15 +88,15 @@ def test_every_option_of_loading_reaches_the_model() -> None:
 
 
 def test_every_option_of_a_server_reaches_the_engine_or_the_tools() -> None:
-    assert own_options(ServerSettings) == {*MODEL, *CHAT, *ENGINE, *STEP, *SERVER, *KEPT}
+    assert own_options(ServerSettings) == {*MODEL, *CHAT, *ENGINE, *STEP, *SERVER, *KEPT, *POOL}
     settings = ServerSettings(**ENGINE, **STEP, **{name: value for name, value in SERVER.items() if name not in ENGINE})
     assert settings.engine_limits() == LIMITS
     assert asdict(settings.server_limits()) == SERVER
 
 
 def test_serve_has_the_options_of_a_server_and_those_of_its_door() -> None:
-    assert own_options(ServeSettings) == {*MODEL, *CHAT, *ENGINE, *STEP, *SERVER, *KEPT, *DOOR}
-    assert own_options(StdioSettings) == {*MODEL, *CHAT, *ENGINE, *STEP, *SERVER, *KEPT}
+    assert own_options(ServeSettings) == {*MODEL, *CHAT, *ENGINE, *STEP, *SERVER, *KEPT, *POOL, *DOOR}
+    assert own_options(StdioSettings) == {*MODEL, *CHAT, *ENGINE, *STEP, *SERVER, *KEPT, *POOL}
 
 
 @dataclass
@@ -100,9 +105,11 @@ class Served:
 
     paths: list[Path] = field(default_factory=list[Path])
     models: list[ModelOptions] = field(default_factory=list[ModelOptions])
-    engines: list[EngineLimits | None] = field(default_factory=list[EngineLimits | None])
+    engines: list[EngineLimits] = field(default_factory=list[EngineLimits])
+    bounds: list[PoolBounds] = field(default_factory=list[PoolBounds])
+    supplies: list[CatalogSupply | None] = field(default_factory=list[CatalogSupply | None])
     chats: list[ChatDefaults] = field(default_factory=list[ChatDefaults])
-    preparations: list[Preparation | None] = field(default_factory=list[Preparation | None])
+    preparations: list[Preparation] = field(default_factory=list[Preparation])
     servers: list[ServerLimits] = field(default_factory=list[ServerLimits])
     apps: list[ServerLimits] = field(default_factory=list[ServerLimits])
     doors: list[AppSecurity] = field(default_factory=list[AppSecurity])
@@ -112,6 +119,22 @@ class Served:
         self.stall_timeouts.append(stall_timeout)
 
     addresses: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+
+    def make_pool(
+        self, default: ModelSource, limits: EngineLimits, supply: CatalogSupply | None, bounds: PoolBounds
+    ) -> ModelPool:
+        self.engines.append(limits)
+        self.bounds.append(bounds)
+        self.supplies.append(supply)
+        return ModelPool(default, limits, supply, bounds)
+
+    def make_backend(self, pool: ModelPool, chat: ChatDefaults) -> LocalBackend:
+        self.chats.append(chat)
+        return LocalBackend(pool, chat)
+
+    def read_preparation(self, warm: Sequence[Path], cache_dir: Path | None, model: Path) -> Preparation:
+        self.preparations.append(preparation.read_preparation(warm, cache_dir, model))
+        return self.preparations[-1]
 
 
 @pytest.fixture
@@ -124,20 +147,6 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
         served.paths.append(path)
         served.models.append(options)
         return FakeModel()
-
-    class Backend(LocalBackend):
-        def __init__(
-            self,
-            name: str,
-            load: Callable[..., FakeModel],
-            limits: EngineLimits | None,
-            chat: ChatDefaults,
-            preparation: Preparation | None,
-        ) -> None:
-            served.engines.append(limits)
-            served.chats.append(chat)
-            served.preparations.append(preparation)
-            super().__init__(name, load, limits, chat, preparation)
 
     def build_server(backend: LocalBackend, limits: ServerLimits) -> LlamaServer:
         served.servers.append(limits)
@@ -165,8 +174,10 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
     async def serve_stdio(mcp: LlamaServer, backend: LocalBackend, wire: object) -> None:
         await load_only(backend)
 
-    monkeypatch.setattr("mcp_llama.cli.LlamaModel", load)
-    monkeypatch.setattr("mcp_llama.cli.LocalBackend", Backend)
+    monkeypatch.setattr("mcp_llama.assembly.LlamaModel", load)
+    monkeypatch.setattr("mcp_llama.assembly.LocalBackend", served.make_backend)
+    monkeypatch.setattr("mcp_llama.assembly.ModelPool", served.make_pool)
+    monkeypatch.setattr("mcp_llama.assembly.read_preparation", served.read_preparation)
     monkeypatch.setattr("mcp_llama.cli.claim_stdio", lambda: None)
     monkeypatch.setattr("mcp_llama.cli.drop_stalled", served.note_stall_timeout)
     for part in (build_server, build_app, bind, serve_http, serve_stdio):
@@ -195,12 +206,15 @@ def test_every_flag_of_a_server_reaches_its_part(
     cache = tmp_path / "new" / "cache"
     kept = [*(word for text in warm for word in ("--warm", str(text.path))), "--cache-dir", str(cache)]
     options = flags({**MODEL, **CHAT, **ENGINE, **STEP, **SERVER, **door})
-    outcome = run_here(capsys, command, "--model", str(model), *options, *kept)
+    pool = ["--only-model", "--pin", "tiny", "--memory-budget", "3GiB", "--idle-timeout", "66.5"]
+    outcome = run_here(capsys, command, "--model", str(model), *options, *kept, *pool)
     assert outcome.status == 0, outcome
     assert served.paths == [model]
     assert served.models == [OPTIONS]
     assert served.chats == [DEFAULTS]
     assert served.engines == [LIMITS]
+    assert served.bounds == [PoolBounds(memory=3 * 2**30, idle_s=66.5, pinned=("tiny",))]
+    assert served.supplies == [None]
     assert served.preparations == [Preparation(warm=tuple(warm), cache=CacheFolder(path=cache, model=model))]
     assert [asdict(limits) for limits in served.servers] == [SERVER]
     if command == "serve":
@@ -236,7 +250,7 @@ def test_help_lists_every_option(
     assert (outcome.status, outcome.err) == (0, "")
     assert outcome.out.startswith(f"usage: mcp-llama {command} ")
     for name, option in SETTINGS[command].model_fields.items():
-        shown = name.upper() if option.is_required() or name == "message" else f"{flag_of(name)} "
+        shown = name.upper() if option.json_schema_extra == POSITIONAL else f"{flag_of(name)} "
         assert shown in outcome.out, name
         assert option.description is not None, name
         assert option.description in " ".join(outcome.out.split()), name

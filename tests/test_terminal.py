@@ -19,6 +19,7 @@ from mcp_llama.engine.model import DecodeError, Rows
 from mcp_llama.errors import ConfigError, EngineError, ModelLoadError, RequestError
 from mcp_llama.settings.text import ChatSettings, GenerateSettings
 from mcp_llama.terminal import run_chat, run_generate
+from tests.backends.one_model import backend_of, pool_of
 from tests.fake_model import CHAT_TEMPLATE, FakeModel
 from tests.isolation import isolation
 
@@ -36,7 +37,7 @@ class Backend(LocalBackend):
     """A LocalBackend over a FakeModel that keeps the requests it gets."""
 
     def __init__(self, model: FakeModel) -> None:
-        super().__init__("fake", lambda report: model)
+        super().__init__(pool_of("fake", lambda report: model))
         self.model = model
         self.asked: list[GenerateRequest | ChatRequest] = []
 
@@ -143,7 +144,7 @@ def test_a_flag_beats_the_same_name_in_sampling(backend: Backend) -> None:
 def test_a_sampling_value_that_is_no_number_is_refused_before_loading(backend: Backend) -> None:
     with pytest.raises(RequestError, match=r"^--sampling top_k=many: the value must be a number, true or false\.$"):
         generate(backend, "hi", "--sampling", "top_k=many")
-    assert backend.models()[0].state == "loading"
+    assert backend.status().state == "unloaded"
 
 
 def test_chat_answers_one_question_with_the_system_message(
@@ -246,7 +247,7 @@ def test_ctrl_c_while_the_model_loads_ends_the_load_and_the_program(caplog: pyte
 
     def interrupted() -> None:
         with pytest.raises(KeyboardInterrupt):
-            generate(LocalBackend("slow", load), "hi")
+            generate(backend_of("slow", load), "hi")
 
     assert warnings_of(interrupted) == []
     assert given_up == [True]
@@ -259,7 +260,7 @@ def test_a_model_that_cannot_be_loaded_is_said_once_and_without_warnings() -> No
 
     def refused() -> None:
         with pytest.raises(ModelLoadError, match=r"^broken\.gguf could not be loaded\.$"):
-            generate(LocalBackend("broken", load), "hi")
+            generate(backend_of("broken", load), "hi")
 
     assert warnings_of(refused) == []
 
@@ -359,5 +360,5 @@ def test_a_schema_that_cannot_be_read_is_refused_before_anything_begins(
         generate(backend, "Which?", "--json-schema", str(schema))
     with refused:
         chat(backend, "--json-schema", str(schema))
-    assert backend.models()[0].state == "loading"
+    assert backend.status().state == "unloaded"
     assert capsys.readouterr().err == ""

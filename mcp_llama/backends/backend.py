@@ -22,12 +22,18 @@ class Backend(Protocol):
         """Begin to load; returns at once."""
         ...
 
-    async def ready(self, model: str | None) -> None:
-        """Wait until the model can answer.
+    @property
+    def default_model(self) -> str:
+        """The name of the model for requests that name none."""
+        ...
+
+    async def ready(self, model: str | None) -> str:
+        """Wait until the model can answer; its name, for which others may have stood.
 
         Raises:
-            UnknownModelError: no model of that name is served.
+            RequestError: no model of that name is served, or several could be meant.
             ModelLoadError: it could not be loaded.
+            UnavailableError: the backend is stopping.
         """
         ...
 
@@ -74,8 +80,12 @@ class Backend(Protocol):
         """
         ...
 
-    def models(self) -> list[ModelStatus]:
-        """What is served."""
+    def status(self, model: str | None = None) -> ModelStatus:
+        """How far a model is, by the name that `ready` gives, or the default one; 'unloaded' if nobody asked for it."""
+        ...
+
+    async def models(self) -> list[ModelStatus]:
+        """What is served, the default model first."""
         ...
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""LocalBackend: the model in this process."""
+"""LocalBackend: the models in this process."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -16,49 +16,102 @@ from mcp_llama.engine.constraint import Constraint
 from mcp_llama.engine.embedding import Embedding
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.grammar import Grammar, format_part, whole_text
-from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.reasoning import ReasoningRule
 from mcp_llama.engine.sampling import MAX_SEED
 from mcp_llama.engine.types import TokenRequest
-from mcp_llama.errors import RequestError, UnknownModelError
-from mcp_llama.models.loader import LoadedModel, LoadModel, ModelLoader
-from mcp_llama.models.preparation import Preparation
+from mcp_llama.errors import RequestError
+from mcp_llama.models.loader import LoadedModel
+from mcp_llama.models.pool import ModelPool
 
 _MAX_TOP_LOGPROBS = 20
 
 
 class LocalBackend:
-    """Serves one model through one engine. Satisfies `Backend`."""
+    """Serves the models of a pool, each through its engine. Satisfies `Backend`."""
 
-    def __init__(
-        self,
-        name: str,
-        load: LoadModel,
-        limits: EngineLimits | None = None,
-        chat: ChatDefaults | None = None,
-        preparation: Preparation | None = None,
-    ) -> None:
+    def __init__(self, pool: ModelPool, chat: ChatDefaults | None = None) -> None:
+        self._pool = pool
         self._chat = chat or ChatDefaults()
-        prepare = partial((preparation or Preparation()).fill, self._chat)
-        self._loader = ModelLoader(name, load, limits or EngineLimits(), prepare)
         self._grammar_thread = GrammarThread()
 
     @property
     def metrics(self) -> CollectorRegistry:
-        """What the engine counts and measures."""
-        return self._loader.metrics.registry
+        """What the engines count and measure."""
+        return self._pool.metrics.registry
+
+    @property
+    def default_model(self) -> str:
+        """The name of the model for requests that name none."""
+        return self._pool.default
 
     def start(self) -> None:
         """Begin to load; returns at once."""
-        self._loader.start()
+        self._pool.start()
 
-    async def ready(self, model: str | None) -> None:
+    async def ready(self, model: str | None) -> str:
         """Wait until the model can answer; see `Backend.ready`."""
-        await self._loaded(model)
+        async with self._pool.use(model) as loaded:
+            return loaded.name
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """A handle for the request; see `Backend.generate`."""
-        loaded = await self._loaded(request.model)
+        async with self._pool.use(request.model) as loaded:
+            return await self._generation(loaded, request)
+
+    async def chat(self, request: ChatRequest) -> Generation:
+        """The same for a chat; see `Backend.chat`."""
+        async with self._pool.use(request.model) as loaded:
+            return await self._chat_generation(loaded, request)
+
+    async def embed(self, request: EmbedRequest) -> Embedding:
+        """A handle for vectors; see `Backend.embed`."""
+        async with self._pool.use(request.model) as loaded:
+            if not all(request.texts):
+                raise RequestError("input holds an empty text. Leave it out.")
+            texts = [await prompt_tokens(loaded, text) for text in request.texts]
+            return loaded.engine.embed(texts, request.arrival)
+
+    async def count_tokens(self, content: str | ChatRequest, model: str | None) -> int:
+        """How many tokens a prompt, or a chat with its template, takes."""
+        async with self._pool.use(model) as loaded:
+            if isinstance(content, str):
+                return len(await tokenize(loaded, content, add_special=True, parse_special=True))
+            return len(await chat_tokens(loaded, await self._rendered(loaded, content)))
+
+    async def tokenize(self, text: str, model: str | None, *, add_special: bool, parse_special: bool) -> Sequence[int]:
+        """The tokens of a text; see `Backend.tokenize`."""
+        async with self._pool.use(model) as loaded:
+            return await tokenize(loaded, text, add_special=add_special, parse_special=parse_special)
+
+    async def pieces(self, tokens: Sequence[int], model: str | None) -> list[bytes]:
+        """The bytes of each token; see `Backend.pieces`."""
+        async with self._pool.use(model) as loaded:
+            check_tokens(loaded, tokens)
+            return await anyio.to_thread.run_sync(partial(loaded.model.pieces, tokens))
+
+    async def apply_template(self, request: ChatRequest) -> str:
+        """The text that a chat becomes; see `Backend.apply_template`."""
+        async with self._pool.use(request.model) as loaded:
+            return await self._rendered(loaded, request)
+
+    def status(self, model: str | None = None) -> ModelStatus:
+        """How far a model is; see `Backend.status`."""
+        return self._pool.status(model)
+
+    async def models(self) -> list[ModelStatus]:
+        """What is served; see `Backend.models`."""
+        return await self._pool.statuses()
+
+    def stop(self) -> None:
+        """Refuse new requests, and end all others with what they have."""
+        self._pool.stop()
+
+    async def close(self) -> None:
+        """Stop, and free all models."""
+        self._grammar_thread.close()
+        await self._pool.close()
+
+    async def _generation(self, loaded: LoadedModel, request: GenerateRequest) -> Generation:
         tokens = await prompt_tokens(loaded, request.prompt)
         form = request.format
         if form is None:
@@ -68,9 +121,7 @@ class LocalBackend:
         token_request = _token_request(loaded, tokens, request, constraint=constraint)
         return loaded.engine.generate(token_request, FormatReader(form, (*grammar.relaxed, *constraint.warnings)))
 
-    async def chat(self, request: ChatRequest) -> Generation:
-        """The same for a chat; see `Backend.chat`."""
-        loaded = await self._loaded(request.model)
+    async def _chat_generation(self, loaded: LoadedModel, request: ChatRequest) -> Generation:
         plan = await anyio.to_thread.run_sync(plan_chat, request, loaded.chat_template, self._chat)
         tokens = await chat_tokens(loaded, plan.prompt)
         constraint = None if plan.grammar is None else await self._compiled(loaded, plan.grammar, plan.begun)
@@ -78,59 +129,12 @@ class LocalBackend:
         token_request = _token_request(loaded, tokens, request, constraint=constraint, reasoning=reasoning)
         return loaded.engine.generate(token_request, plan.reader(() if constraint is None else constraint.warnings))
 
-    async def embed(self, request: EmbedRequest) -> Embedding:
-        """A handle for vectors; see `Backend.embed`."""
-        loaded = await self._loaded(request.model)
-        if not all(request.texts):
-            raise RequestError("input holds an empty text. Leave it out.")
-        texts = [await prompt_tokens(loaded, text) for text in request.texts]
-        return loaded.engine.embed(texts, request.arrival)
-
-    async def count_tokens(self, content: str | ChatRequest, model: str | None) -> int:
-        """How many tokens a prompt, or a chat with its template, takes."""
-        loaded = await self._loaded(model)
-        if isinstance(content, str):
-            return len(await tokenize(loaded, content, add_special=True, parse_special=True))
-        return len(await chat_tokens(loaded, await self.apply_template(content)))
-
-    async def tokenize(self, text: str, model: str | None, *, add_special: bool, parse_special: bool) -> Sequence[int]:
-        """The tokens of a text; see `Backend.tokenize`."""
-        loaded = await self._loaded(model)
-        return await tokenize(loaded, text, add_special=add_special, parse_special=parse_special)
-
-    async def pieces(self, tokens: Sequence[int], model: str | None) -> list[bytes]:
-        """The bytes of each token; see `Backend.pieces`."""
-        loaded = await self._loaded(model)
-        check_tokens(loaded, tokens)
-        return await anyio.to_thread.run_sync(partial(loaded.model.pieces, tokens))
-
-    async def apply_template(self, request: ChatRequest) -> str:
-        """The text that a chat becomes; see `Backend.apply_template`."""
-        loaded = await self._loaded(request.model)
+    async def _rendered(self, loaded: LoadedModel, request: ChatRequest) -> str:
         return await anyio.to_thread.run_sync(render_chat, request, loaded.chat_template, self._chat)
-
-    def models(self) -> list[ModelStatus]:
-        """What is served."""
-        return [self._loader.status()]
-
-    def stop(self) -> None:
-        """Refuse new requests, and end all others with what they have."""
-        self._loader.stop()
-
-    async def close(self) -> None:
-        """Stop, and free the model."""
-        self._grammar_thread.close()
-        await anyio.to_thread.run_sync(self._loader.close)
 
     async def _compiled(self, loaded: LoadedModel, grammar: Grammar, begun: str = "") -> Constraint:
         """The constraint after the text that is there already."""
         return await self._grammar_thread.run(partial(_compile, loaded, grammar, begun))
-
-    async def _loaded(self, model: str | None) -> LoadedModel:
-        if model is not None and model != self._loader.name:
-            raise UnknownModelError(model, [self._loader.name])
-        self._loader.start()
-        return await self._loader.loaded()
 
 
 def _token_request(

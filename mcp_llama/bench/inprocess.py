@@ -20,6 +20,8 @@ from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.llama import LlamaModel
 from mcp_llama.engine.types import TokenDelta
 from mcp_llama.errors import McpLlamaError
+from mcp_llama.models.pool import ModelPool
+from mcp_llama.models.source import ModelSource
 
 LLAMA_CPU = "mcp_llama_llama_cpu_seconds_total"
 """The counter of the CPU time inside llama.cpp."""
@@ -129,8 +131,9 @@ def _write(line: bytes) -> None:
 def main(flags: Sequence[str]) -> None:
     """Load the model and serve."""
     path, options = model_of(flags)
+    source = ModelSource(name=path.stem, load=partial(LlamaModel, path, options))
     try:
-        event_loop.run(serve(LocalBackend(path.stem, partial(LlamaModel, path, options))))
+        event_loop.run(serve(LocalBackend(ModelPool(source))))
     except McpLlamaError as error:
         sys.exit(str(error))
 

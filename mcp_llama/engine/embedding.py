@@ -89,6 +89,7 @@ class Embedding:
         else:
             # asyncio complains of an exception that nobody has looked at.
             self._result.exception()
+        self._engine.leave(self)
 
     async def result(self) -> list[Vectors]:
         """A vector of length 1 for each text, shape (n_embd,).

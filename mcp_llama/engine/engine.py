@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from collections.abc import Sequence as Texts
 from functools import partial
+from weakref import WeakSet
 
 from mcp_llama.engine.contents import EMPTY, Contents
 from mcp_llama.engine.embed_loop import EmbedLoop
@@ -29,7 +30,7 @@ class Engine:
     """Runs every request of one model, many at a time.
 
     The public methods are for the event loop: they leave notes in the inbox and wake the thread. The model, and all
-    that the token loop holds, belong to the thread.
+    that the token loop holds, belong to the thread. `on_idle` is called on the event loop when the last handle is left.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Engine:
         limits: EngineLimits | None = None,
         metrics: EngineMetrics | None = None,
         contents: Contents = EMPTY,
+        on_idle: Callable[[], None] = lambda: None,
     ) -> None:
         limits = limits or EngineLimits()
         self._metrics = metrics or EngineMetrics()
@@ -48,6 +50,8 @@ class Engine:
         self._queue = QueueBounds(model.n_slots, limits.max_queue, limits.max_queue_tokens)
         self._token_loop = TokenLoop(model, limits, self._queue, self._metrics, contents)
         self._embed_loop = EmbedLoop(model, self._queue)
+        self._on_idle = on_idle
+        self._handles: WeakSet[Generation | Embedding] = WeakSet()
         self._inbox: deque[Callable[[], None]] = deque()
         self._wakeup = threading.Event()
         self._stopping = False
@@ -70,7 +74,9 @@ class Engine:
             raise RequestError(f"max_tokens is {request.max_tokens}, but it must be at least 1.")
         if len(request.prompt) + request.max_tokens > self.n_ctx:
             raise ContextLengthError(len(request.prompt), request.max_tokens, self.n_ctx)
-        return Generation(self, request, reader)
+        generation = Generation(self, request, reader)
+        self._handles.add(generation)
+        return generation
 
     def embed(self, texts: Texts[Texts[int]], arrival: float) -> Embedding:
         """A handle for the vectors of these texts; entering it starts the work.
@@ -84,7 +90,20 @@ class Engine:
         longest = max(map(len, texts))
         if longest > self.n_ctx:
             raise ContextLengthError(longest, 0, self.n_ctx)
-        return Embedding(self, texts, EmbedJob(texts, self._model.pooling), arrival)
+        embedding = Embedding(self, texts, EmbedJob(texts, self._model.pooling), arrival)
+        self._handles.add(embedding)
+        return embedding
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no handle is in use, not even one that has not been entered yet."""
+        return not self._handles
+
+    def leave(self, handle: Generation | Embedding) -> None:
+        """A handle is not used any more."""
+        self._handles.discard(handle)
+        if not self._handles:
+            self._on_idle()
 
     @property
     def failure(self) -> str | None:

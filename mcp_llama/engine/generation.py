@@ -73,6 +73,7 @@ class Generation:
             self._alarm.cancel()
         if self._last is None or self._last.finish is None:
             self.stop()
+        self._engine.leave(self)
 
     def stop(self) -> None:
         """End the generation with what it has; what is left to read ends with finish_reason "abort"."""

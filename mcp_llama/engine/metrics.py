@@ -21,9 +21,12 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 
 
 class EngineMetrics:
-    """Counters and histograms of one engine. Any thread may count, and read the registry."""
+    """Counters and histograms of one engine. Any thread may count, and read the registry.
 
-    def __init__(self) -> None:
+    `cpu_time` is what engines of one process count together; then it is in a registry already.
+    """
+
+    def __init__(self, cpu_time: LlamaCpuTime | None = None) -> None:
         self.registry = registry = CollectorRegistry()
         self._gaps: deque[float] = deque()
         registry.register(_Backlog(self._count_gaps))
@@ -66,8 +69,9 @@ class EngineMetrics:
             "mcp_llama_preemptions", "Times that a request gave its KV cells back to older ones"
         )
         self._pauses = counter("mcp_llama_reader_pauses", "Times that a request paused because its reader fell behind")
-        self._llama_cpu = LlamaCpuTime()
-        registry.register(self._llama_cpu)
+        self._llama_cpu = cpu_time or LlamaCpuTime()
+        if cpu_time is None:
+            registry.register(self._llama_cpu)
         self._sequences = 0
         self._decoded = 0
         self._longest_tokens = 0

@@ -2,15 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
-
-from llguidance import LLTokenizer
 
 from mcp_llama.api import ModelCard, ModelStatus
 from mcp_llama.chat.template import ChatTemplate
@@ -19,45 +16,10 @@ from mcp_llama.engine.contents import EMPTY, Contents
 from mcp_llama.engine.engine import Engine
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.metrics import EngineMetrics
-from mcp_llama.engine.model import DecodeAbortedError, Model
-from mcp_llama.engine.sampling import SamplingParams
+from mcp_llama.engine.model import DecodeAbortedError
 from mcp_llama.errors import McpLlamaError, ModelLoadError, RequestError
-
-
-class LoadableModel(Model, Protocol):
-    """A model with what is needed around the token loop. The methods are for any thread."""
-
-    n_ctx_train: int
-    n_params: int
-    n_vocab: int
-    size: int
-    description: str
-    metadata: dict[str, str]
-    chat_template: str | None
-    bos_text: str
-    eos_text: str
-    visible_tokens: frozenset[str]
-    """Control tokens that show in texts by their names."""
-    default_sampling: SamplingParams
-
-    def grammar_tokenizer(self) -> LLTokenizer:
-        """The vocabulary for grammars; may take long."""
-        ...
-
-    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> Sequence[int]:
-        """The tokens of `text`."""
-        ...
-
-    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
-        """The bytes of each token, control tokens named."""
-        ...
-
-
-LoadModel = Callable[[Callable[[float], bool]], LoadableModel]
-"""Loads a model; calls its argument with the loaded share, from 0 to 1, and gives up when that returns False."""
-
-PrepareModel = Callable[[LoadableModel, Callable[[], bool]], Contents]
-"""Fills the memory of a loaded model; raises DecodeAbortedError when its second argument returns False."""
+from mcp_llama.models.loadable import LoadableModel
+from mcp_llama.models.source import ModelSource
 
 
 @dataclass(frozen=True)
@@ -103,24 +65,48 @@ class LoadedModel:
 
 
 class ModelLoader:
-    """Loads one model on a thread of its own. Any number of callers wait for the same load."""
+    """Loads one model on a thread of its own. Any number of callers wait for the same load.
 
-    def __init__(self, name: str, load: LoadModel, limits: EngineLimits, prepare: PrepareModel | None = None) -> None:
-        self.name = name
-        self._load = load
+    `on_idle` is called on the event loop when the last request of the model has ended.
+    """
+
+    def __init__(
+        self,
+        source: ModelSource,
+        limits: EngineLimits,
+        metrics: EngineMetrics | None = None,
+        on_idle: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._source = source
         self._limits = limits
-        self._prepare = prepare
+        self._metrics = metrics or EngineMetrics()
+        self._on_idle = on_idle
         self._preparing: LoadableModel | None = None
-        self.metrics = EngineMetrics()
         self._share = 0.0
         self._stopped = False
         self._future: Future[LoadedModel] = Future()
         self._thread = threading.Thread(target=self._run, name="model-loader", daemon=True)
 
-    def start(self) -> None:
-        """Begin to load, once; further calls do nothing."""
-        if not self._thread.is_alive() and not self._future.done():
-            self._thread.start()
+    @property
+    def loaded_now(self) -> LoadedModel | None:
+        """The model, if it is loaded."""
+        return self._future.result() if self._future.done() and self._future.exception() is None else None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it could not be loaded."""
+        return self._future.done() and self._future.exception() is not None
+
+    def start(self, on_end: Callable[[], None] | None = None) -> None:
+        """Begin to load, once; further calls do nothing.
+
+        `on_end` is called on the loader's thread when the model is there, or has failed.
+        """
+        if self._thread.is_alive() or self._future.done():
+            return
+        if on_end is not None:
+            self._future.add_done_callback(lambda _: on_end())
+        self._thread.start()
 
     async def loaded(self) -> LoadedModel:
         """Wait for the model.
@@ -146,15 +132,16 @@ class ModelLoader:
 
     def status(self) -> ModelStatus:
         """How far it is."""
+        name = self._source.name
         if not self._future.done():
-            return ModelStatus(name=self.name, state="loading", loaded=self._share)
+            return ModelStatus(name=name, state="loading", loaded=self._share)
         error = self._future.exception()
         if error is not None:
-            return ModelStatus(name=self.name, state="failed", loaded=self._share, error=str(error))
+            return ModelStatus(name=name, state="failed", loaded=self._share, error=str(error))
         loaded = self._future.result()
         if loaded.engine.failure is not None:
-            return ModelStatus(name=self.name, state="failed", loaded=1.0, error=loaded.engine.failure)
-        return ModelStatus(name=self.name, state="ready", loaded=1.0, card=loaded.card())
+            return ModelStatus(name=name, state="failed", loaded=1.0, error=loaded.engine.failure)
+        return ModelStatus(name=name, state="ready", loaded=1.0, card=loaded.card())
 
     def stop(self) -> None:
         """End all generations with what they have, or a load that is running."""
@@ -162,38 +149,39 @@ class ModelLoader:
         preparing = self._preparing
         if preparing is not None:
             preparing.abort()
-        if self._future.done() and self._future.exception() is None:
-            self._future.result().engine.stop()
+        if self.loaded_now is not None:
+            self.loaded_now.engine.stop()
 
     def close(self) -> None:
         """Free the model. Blocks until a running load or decode has given up."""
         self.stop()
         if self._thread.is_alive():
             self._thread.join()
-        if self._future.done() and self._future.exception() is None:
-            self._future.result().engine.close()
+        if self.loaded_now is not None:
+            self.loaded_now.engine.close()
 
     def _run(self) -> None:
+        name = self._source.name
         try:
-            model = self._load(self._report)
-            loaded = LoadedModel(self.name, model, Engine(model, self._limits, self.metrics, self._contents(model)))
+            model = self._source.load(self._report)
+            engine = Engine(model, self._limits, self._metrics, self._contents(model), self._on_idle)
             if self._stopped:
-                loaded.engine.stop()
-            self._future.set_result(loaded)
+                engine.stop()
+            self._future.set_result(LoadedModel(name, model, engine))
         except (McpLlamaError, DecodeAbortedError) as error:
-            stopped = ModelLoadError(f"Loading {self.name} was stopped: the server is shutting down.")
+            stopped = ModelLoadError(f"Loading {name} was stopped: the server is shutting down.")
             self._future.set_exception(stopped if self._stopped else error)
         except Exception as error:
             # Whatever a native loader raises must reach the callers that wait, not die with the thread.
-            self._future.set_exception(ModelLoadError(f"Loading {self.name} failed: {error}"))
+            self._future.set_exception(ModelLoadError(f"Loading {name} failed: {error}"))
 
     def _contents(self, model: LoadableModel) -> Contents:
         """What the prepared model holds; it is freed if that fails."""
-        if self._prepare is None:
+        if self._source.prepare is None:
             return EMPTY
         self._preparing = model
         try:
-            return self._prepare(model, lambda: not self._stopped)
+            return self._source.prepare(model, lambda: not self._stopped)
         except BaseException:
             model.close()
             raise

@@ -15,7 +15,7 @@ from mcp_llama.engine.contents import Contents
 from mcp_llama.engine.model import DecodeAbortedError
 from mcp_llama.engine.prefix_cache import StoredPrefix
 from mcp_llama.errors import ConfigError, ModelLoadError
-from mcp_llama.models.loader import LoadableModel
+from mcp_llama.models.loadable import LoadableModel
 from mcp_llama.models.warm import WarmText, compute_prefix, read_warm, stored_prefix, warm_tokens
 
 logger = logging.getLogger(__name__)

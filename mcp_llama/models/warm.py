@@ -10,7 +10,7 @@ from mcp_llama.chat.template import ChatTemplate
 from mcp_llama.engine.model import DecodeAbortedError, DecodeError, Rows
 from mcp_llama.engine.prefix_cache import StoredPrefix, common_prefix
 from mcp_llama.errors import ConfigError, ModelLoadError, RequestError
-from mcp_llama.models.loader import LoadableModel
+from mcp_llama.models.loadable import LoadableModel
 
 _USERS_WORDS = ("a", "Z", "7", "(", "é")
 """Whatever a tokenizer may merge with what the template writes before them, it does not with all of these."""

@@ -1,11 +1,9 @@
 """The tool `embed`: how near texts are to each other in meaning, or their vectors."""
 
-import asyncio
 import json
-from collections.abc import Coroutine, Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-import anyio
 import anyio.to_thread
 import numpy as np
 from mcp.server.mcpserver import Context
@@ -19,7 +17,7 @@ from mcp_llama.engine.embedding import Embedding
 from mcp_llama.engine.model import Vectors
 from mcp_llama.errors import ContextLengthError, RequestError
 from mcp_llama.server.client_watch import while_client_listens
-from mcp_llama.server.loading import loading_error
+from mcp_llama.server.heartbeat import beat_until_ready, beating
 from mcp_llama.server.progress import Progress
 from mcp_llama.server.results import structured_result
 from mcp_llama.server.settings import ServerLimits
@@ -31,7 +29,6 @@ _SCORE_DECIMALS = 4
 _VECTOR_DECIMALS = 5
 _SHOWN_CHARACTERS = 60
 
-T = TypeVar("T")
 Row = list[float]
 Texts = Annotated[
     list[Annotated[str, Field(min_length=1)]],
@@ -93,9 +90,7 @@ class EmbedTool:
         if query and pairwise:
             raise RequestError("Give either query or pairwise, and not both.")
         named = {f"texts.{index}": text for index, text in enumerate(texts)}
-        tokens, vectors = await self._run(context, {"query": query, **named} if query else named, model or None)
-        name = model or self._backend.models()[0].name
-        usage = EmbedUsageOut(prompt_tokens=tokens)
+        usage, vectors, name = await self._run(context, {"query": query, **named} if query else named, model or None)
         if query:
             scores = _rounded(vectors[1:] @ vectors[0], _SCORE_DECIMALS)
             return structured_result(_ranking(scores, texts), EmbedOut(scores=scores, model=name, usage=usage))
@@ -107,30 +102,28 @@ class EmbedTool:
             out = EmbedOut(vectors=rows, model=name, usage=usage)
         return structured_result(await anyio.to_thread.run_sync(_lines, rows), out)
 
-    async def _run(self, context: Context, named: Mapping[str, str], model: str | None) -> tuple[int, Vectors]:
-        """How many tokens the texts have, and their vectors as the rows of a matrix."""
-        loaded = self._backend.models()[0].state == "ready"
+    async def _run(
+        self, context: Context, named: Mapping[str, str], model: str | None
+    ) -> tuple[EmbedUsageOut, Vectors, str]:
+        """How many tokens the texts have, their vectors as the rows of a matrix, and the model's name."""
+        loaded = self._backend.status(model).state == "ready"
         progress = Progress(context, self._limits, "queue" if loaded else "load")
         async with while_client_listens(context, progress, self._limits.stall_timeout):
             await progress.begin()
-            await self._wait_for_model(model, progress)
-            embedding = await self._prepare(named, model)
+            name = await beat_until_ready(
+                self._backend,
+                model,
+                progress,
+                interval_s=self._limits.heartbeat_s,
+                patience_s=self._limits.max_time_s,
+            )
+            embedding = await self._prepare(named, name)
             progress.enter_queue(embedding.tokens)
             async with embedding:
-                vectors = await self._beating(embedding.result(), progress)
-        return embedding.tokens, np.stack(vectors)
+                vectors = await beating(embedding.result(), progress.beat, self._limits.heartbeat_s)
+        return EmbedUsageOut(prompt_tokens=embedding.tokens), np.stack(vectors), name
 
-    async def _wait_for_model(self, model: str | None, progress: Progress) -> None:
-        """Wait, with signs of life, as long as a generation would by default.
-
-        Raises:
-            UnavailableError: the model is not loaded in time.
-        """
-        with anyio.move_on_after(self._limits.max_time_s):
-            return await self._beating(self._backend.ready(model), progress)
-        raise loading_error(self._backend)
-
-    async def _prepare(self, named: Mapping[str, str], model: str | None) -> Embedding:
+    async def _prepare(self, named: Mapping[str, str], model: str) -> Embedding:
         """The handle.
 
         Raises:
@@ -145,16 +138,6 @@ class EmbedTool:
                     problem = f"{name} has {tokens:,} tokens, but the context holds {error.limit:,}. Shorten it."
                     raise RequestError(problem) from None
             raise
-
-    async def _beating(self, work: Coroutine[Any, Any, T], progress: Progress) -> T:
-        """Wait for something with signs of life; leaving early cancels it."""
-        task = asyncio.create_task(work)
-        try:
-            while not (await asyncio.wait([task], timeout=self._limits.heartbeat_s))[0]:
-                await progress.beat()
-            return task.result()
-        finally:
-            task.cancel()
 
 
 def _rounded(numbers: Vectors, decimals: int) -> Any:

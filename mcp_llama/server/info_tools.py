@@ -31,7 +31,7 @@ class InfoTools:
 
     async def models(self) -> Annotated[CallToolResult, ModelsOut]:
         """The tool `models`."""
-        statuses = self._backend.models()
+        statuses = await self._backend.models()
         text = "\n".join(f"{status.name}: {model_out(status).state}" for status in statuses)
         return structured_result(text, ModelsOut(models=[model_out(status) for status in statuses]))
 
@@ -49,8 +49,9 @@ class InfoTools:
         if bool(text) == bool(messages):
             raise RequestError("Give either text or messages, and not both.")
         chat = ChatRequest(messages=tuple(message.message() for message in messages), model=model or None)
-        tokens = await self._backend.count_tokens(text or chat, model or None)
-        card = self._backend.models()[0].card
-        assert card is not None, "counting waited for the model"
+        name = await self._backend.ready(model or None)
+        card = self._backend.status(name).card
+        assert card is not None, "the model is ready"
+        tokens = await self._backend.count_tokens(text or chat, name)
         out = TokenCountOut(tokens=tokens, n_ctx=card.n_ctx)
         return structured_result(f"{tokens} tokens; the context holds {card.n_ctx}.", out)

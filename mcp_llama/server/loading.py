@@ -18,11 +18,10 @@ async def wait_for_model(backend: Backend, model: str | None) -> str:
         ModelLoadError: it could not be loaded.
     """
     with anyio.move_on_after(_PATIENCE_S):
-        await backend.ready(model)
-        return model or backend.models()[0].name
-    raise loading_error(backend)
+        return await backend.ready(model)
+    raise loading_error(backend, model)
 
 
-def loading_error(backend: Backend) -> UnavailableError:
+def loading_error(backend: Backend, model: str | None) -> UnavailableError:
     """How far the model is."""
-    return UnavailableError(f"the model is still loading ({backend.models()[0].loaded:.0%})", _RETRY_AFTER_S)
+    return UnavailableError(f"the model is still loading ({backend.status(model).loaded:.0%})", _RETRY_AFTER_S)

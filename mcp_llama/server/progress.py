@@ -18,6 +18,8 @@ Phase = Literal["load", "queue", "prefill", "decode"]
 
 PHASE_KEY = "mcp-llama/phase"
 """Where in a notification's `_meta` the phase is."""
+LOADED_KEY = "mcp-llama/loaded"
+"""Where the share of the model that is loaded is, from 0 to 1, while the call waits for it."""
 DELTA_KEY = "mcp-llama/delta"
 """Where what is new of an answer is: text, reasoning and pieces of tool calls, as in a chunk of `/v1`."""
 CHOICES_KEY = "mcp-llama/choices"
@@ -64,6 +66,8 @@ class Progress:
         self._began = time.monotonic()
         self._text = ""
         self._sending = 0
+        self.loaded: float | None = None
+        """The share of the model that is loaded, where the call waits for that."""
         self.sending_since: float | None = None
         """When the notification that the client has not taken yet was handed over, in `time.monotonic()`."""
 
@@ -78,7 +82,7 @@ class Progress:
 
     def enter_queue(self, total: int, choices: int = 1) -> None:
         """So many generations, of at most `total` tokens together, wait for their slots."""
-        self._phase, self._total = "queue", total
+        self._phase, self._total, self.loaded = "queue", total, None
         self._computed, self._completion = [0] * choices, [0] * choices
         self._new = [DeltaBuffer() for _ in range(choices)]
 
@@ -110,6 +114,8 @@ class Progress:
             return
         text, self._text = self._text, ""
         meta: dict[str, Any] = {PHASE_KEY: self._phase}
+        if self.loaded is not None:
+            meta[LOADED_KEY] = self.loaded
         if new := self._new[0].take():
             meta[DELTA_KEY] = new
         if others := {str(number): new for number, buffer in enumerate(self._new[1:], 1) if (new := buffer.take())}:
@@ -139,6 +145,8 @@ class Progress:
         return progress
 
     def _status(self) -> str:
+        if self.loaded is not None:
+            return f"load {self.loaded:.0%}"
         if self._phase != "decode":
             return f"{self._phase} {sum(self._computed)}/{self._total or '?'}"
         tokens = sum(self._completion)

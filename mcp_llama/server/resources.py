@@ -29,7 +29,7 @@ def add_resources(server: MCPServer[None], backend: Backend) -> None:
         mime_type="application/json",
     )
     async def card(name: str) -> str:
-        known = {status.name: status for status in backend.models()}
+        known = {status.name: status for status in await backend.models()}
         if name not in known:
             raise ResourceNotFoundError(f"No model {name!r}. Available: {', '.join(known)}.")
         return json.dumps(asdict(known[name]), ensure_ascii=False, indent=2)
@@ -42,7 +42,7 @@ def add_resources(server: MCPServer[None], backend: Backend) -> None:
     ) -> Completion | None:
         if not isinstance(reference, ResourceTemplateReference) or reference.uri != CARD_URI:
             return None
-        names = [status.name for status in backend.models() if status.name.startswith(argument.value)]
+        names = [status.name for status in await backend.models() if status.name.startswith(argument.value)]
         return Completion(values=names[:100], total=len(names), has_more=len(names) > 100)
 
     assert card

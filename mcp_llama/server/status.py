@@ -14,9 +14,12 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class HealthOut(BaseModel):
-    """How the model is; `loaded` goes from 0 to 1, `error` says why it failed."""
+    """How the default model is; `loaded` goes from 0 to 1, `error` says why it failed.
 
-    status: Literal["loading", "ready", "failed"]
+    One that nobody used for long may be unloaded: the next request loads it.
+    """
+
+    status: Literal["unloaded", "loading", "ready", "failed"]
     model: str
     loaded: float
     error: str | None = None
@@ -45,9 +48,9 @@ class StatusRoutes:
 
     async def health(self) -> Response:
         """200 once the model can answer."""
-        status = self._backend.models()[0]
+        status = self._backend.status()
         body = HealthOut(status=status.state, model=status.name, loaded=status.loaded, error=status.error)
-        return JSONResponse(body.model_dump(exclude_none=True), 200 if status.state == "ready" else 503)
+        return JSONResponse(body.model_dump(exclude_none=True), 200 if status.state in ("ready", "unloaded") else 503)
 
     async def metrics(self) -> Response:
         """Counters and histograms in Prometheus' text format: the engine's, then memory, CPU and files."""

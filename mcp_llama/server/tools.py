@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, TypeVar
 
-import anyio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult
@@ -39,7 +38,7 @@ from mcp_llama.server.arguments import (
 from mcp_llama.server.chat_wire import choice_of, tools_of
 from mcp_llama.server.client_watch import while_client_listens
 from mcp_llama.server.format_wire import named_format
-from mcp_llama.server.loading import loading_error
+from mcp_llama.server.heartbeat import beat_until_ready
 from mcp_llama.server.progress import Progress
 from mcp_llama.server.results import ChatOut, TextOut, text_result
 from mcp_llama.server.settings import ServerLimits
@@ -163,36 +162,27 @@ class TextTools:
         n: int,
         prepare: Callable[[_Request], Awaitable[Generation]],
     ) -> CallToolResult:
-        loaded = self._backend.models()[0].state == "ready"
+        loaded = self._backend.status(request.model).state == "ready"
         progress = Progress(context, self._limits, "queue" if loaded else "load")
         async with while_client_listens(context, progress, self._limits.stall_timeout):
             await progress.begin()
-            await self._wait_for_model(request, progress)
-            self._check_number(n)
+            model = await beat_until_ready(
+                self._backend,
+                request.model,
+                progress,
+                interval_s=self._limits.heartbeat_s,
+                patience_s=request.limits.max_time_s or self._limits.max_time_s,
+            )
+            self._check_number(model, n)
             samplings = choice_samplings(request.sampling, n)
-            request = replace(request, streamed=progress.is_wanted)
+            request = replace(request, model=model, streamed=progress.is_wanted)
             generations = [await prepare(replace(request, sampling=sampling)) for sampling in samplings]
             progress.enter_queue(sum(generation.total_tokens for generation in generations), n)
             results = await self._stream(generations, progress)
-        return text_result(results, request.model or self._backend.models()[0].name)
+        return text_result(results, model)
 
-    async def _wait_for_model(self, request: GenerateRequest | ChatRequest, progress: Progress) -> None:
-        """Wait, with signs of life, as long as the request may take.
-
-        Raises:
-            UnavailableError: the model is not loaded in time.
-        """
-        deadline = anyio.current_time() + (request.limits.max_time_s or self._limits.max_time_s)
-        while True:
-            with anyio.move_on_after(self._limits.heartbeat_s):
-                await self._backend.ready(request.model)
-                return
-            if anyio.current_time() >= deadline:
-                raise loading_error(self._backend)
-            await progress.beat()
-
-    def _check_number(self, n: int) -> None:
-        card = self._backend.models()[0].card
+    def _check_number(self, model: str, n: int) -> None:
+        card = self._backend.status(model).card
         if card is not None and n > card.max_requests:
             raise RequestError(f"n is {n}, but this server takes {card.max_requests} requests at once. Lower n.")
 

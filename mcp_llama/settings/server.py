@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ByteSize, Field
 
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.option_values import Absolute, Seconds
@@ -37,6 +37,15 @@ class ServerSettings(ReasoningSettings):
     )
     cache_dir: Annotated[Path | None, Absolute] = Field(
         None, description="folder that keeps what was computed, and so what was said, for the next start"
+    )
+
+    only_model: bool = Field(False, description="serve the model of --model alone, and no other that a request names")
+    pin: list[str] = Field([], description="model to load at the start and to keep; may be given several times")
+    memory_budget: ByteSize | None = Field(
+        None, gt=0, description="memory that all models may take, e.g. 12GiB; default: three quarters of the machine's"
+    )
+    idle_timeout: Seconds | None = Field(
+        None, description="seconds without a request after which a model is unloaded; default: never"
     )
 
     def engine_limits(self) -> EngineLimits:

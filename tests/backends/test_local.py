@@ -9,6 +9,7 @@ from mcp_llama.backends.local import LocalBackend
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.sampling import MAX_SEED, SamplingParams
 from mcp_llama.errors import BusyError, RequestError, UnknownModelError, UnknownNameError
+from tests.backends.one_model import backend_of
 from tests.fake_model import BOS, FakeModel
 
 PATIENCE_S = 10
@@ -36,7 +37,7 @@ def model() -> Model:
 
 @pytest.fixture
 def backend(model: Model) -> Iterator[LocalBackend]:
-    backend = LocalBackend("small", lambda report: model, EngineLimits(max_queue=2))
+    backend = backend_of("small", lambda report: model, EngineLimits(max_queue=2))
     yield backend
     anyio.run(backend.close)
 
@@ -74,7 +75,7 @@ async def test_a_trailing_assistant_message_is_continued(backend: LocalBackend, 
 async def test_the_served_model_is_the_default_and_has_a_name(backend: LocalBackend, model_name: str | None) -> None:
     with anyio.fail_after(PATIENCE_S):
         await backend.ready(model_name)
-    assert [status.name for status in backend.models()] == ["small"]
+    assert [status.name for status in await backend.models()] == ["small"]
 
 
 async def test_an_unknown_model_is_refused_with_those_that_are_served_and_nothing_is_loaded(
@@ -90,7 +91,7 @@ async def test_an_unknown_model_is_refused_with_those_that_are_served_and_nothin
         with pytest.raises(UnknownModelError, match=r"^Unknown model 'large'\. Available: small\.") as caught:
             await call()
         assert (caught.value.name, caught.value.available) == ("large", ["small"])
-    assert backend.models()[0].state == "loading"
+    assert backend.status().state == "unloaded"
 
 
 @pytest.mark.parametrize("prompt", ["", ()])

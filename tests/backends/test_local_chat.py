@@ -11,6 +11,7 @@ from mcp_llama.chat.delta import ChatDelta
 from mcp_llama.chat.plan import ChatDefaults
 from mcp_llama.engine.types import TokenDelta
 from mcp_llama.errors import ConstraintError, RequestError
+from tests.backends.one_model import backend_of
 from tests.chat.answers import Answer
 from tests.chat.plans import QWEN, QWQ, said
 from tests.fake_model import FakeModel
@@ -40,7 +41,7 @@ def model() -> FakeModel:
 
 @pytest.fixture
 def backend(model: FakeModel) -> Iterator[LocalBackend]:
-    backend = LocalBackend("small", lambda report: model, chat=ChatDefaults())
+    backend = backend_of("small", lambda report: model, chat=ChatDefaults())
     yield backend
     anyio.run(backend.close)
 

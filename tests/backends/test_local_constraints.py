@@ -14,6 +14,7 @@ from mcp_llama.backends.local import LocalBackend
 from mcp_llama.engine.constraint import Constraint, Constraints
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.errors import ConstraintError, RequestError, UnavailableError
+from tests.backends.one_model import backend_of
 from tests.fake_model import FakeModel
 from tests.gate import PATIENCE_S
 
@@ -54,7 +55,7 @@ def model() -> FakeModel:
 
 @pytest.fixture
 def backend(model: FakeModel) -> Iterator[LocalBackend]:
-    backend = LocalBackend("small", lambda report: model, EngineLimits(max_queue=2))
+    backend = backend_of("small", lambda report: model, EngineLimits(max_queue=2))
     yield backend
     anyio.run(backend.close)
     assert model.open_samplers == 0

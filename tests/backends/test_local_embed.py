@@ -11,6 +11,7 @@ from mcp_llama.api import ChatRequest, EmbedRequest, GenerateRequest, Message
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.engine.model import Vectors
 from mcp_llama.errors import ContextLengthError, RequestError, UnknownModelError
+from tests.backends.one_model import backend_of
 from tests.engine.exported import exported
 from tests.fake_model import BOS, EOG, FakeModel
 
@@ -25,7 +26,7 @@ def model() -> FakeModel:
 
 @pytest.fixture
 def backend(model: FakeModel) -> Iterator[LocalBackend]:
-    backend = LocalBackend("small", lambda report: model)
+    backend = backend_of("small", lambda report: model)
     yield backend
     anyio.run(backend.close)
 
@@ -126,10 +127,10 @@ async def test_a_chat_becomes_the_text_that_the_template_makes_of_it(backend: Lo
 
 
 async def test_the_numbers_are_there_before_the_model_and_count_what_it_does(backend: LocalBackend) -> None:
-    assert exported(backend.metrics)["llamacpp:tokens_predicted_total"] == 0
+    assert exported(backend.metrics)['llamacpp:tokens_predicted_total{model="small"}'] == 0
     registry = backend.metrics
     with anyio.fail_after(PATIENCE_S):
         async with await backend.generate(GenerateRequest(prompt=(65, 66), sampling={"seed": 1})) as generation:
             result = await generation.result()
-    assert exported(registry)["llamacpp:tokens_predicted_total"] == result.usage.completion_tokens
-    assert exported(registry)["llamacpp:prompt_tokens_total"] == 2
+    assert exported(registry)['llamacpp:tokens_predicted_total{model="small"}'] == result.usage.completion_tokens
+    assert exported(registry)['llamacpp:prompt_tokens_total{model="small"}'] == 2

@@ -8,6 +8,7 @@ import pytest
 from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, Result
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.errors import RequestError
+from tests.backends.one_model import backend_of
 from tests.fake_model import BOS, FakeModel
 
 PATIENCE_S = 10
@@ -16,7 +17,7 @@ USER = (Message(role="user", content="Why?"),)
 
 @pytest.fixture
 def backend() -> Iterator[LocalBackend]:
-    backend = LocalBackend("small", lambda report: FakeModel(n_ctx=1000))
+    backend = backend_of("small", lambda report: FakeModel(n_ctx=1000))
     yield backend
     anyio.run(backend.close)
 

@@ -10,6 +10,7 @@ import pytest
 from mcp_llama.api import ChatRequest, GenerateRequest, Limits, Message, Result
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.engine.llama import LlamaModel, ModelOptions
+from tests.backends.one_model import backend_of
 
 PATIENCE_S = 30
 IM_START, IM_END = 1, 2
@@ -18,7 +19,7 @@ IM_START, IM_END = 1, 2
 @pytest.fixture(scope="module")
 def backend(real_model_path: Path) -> Iterator[LocalBackend]:
     options = ModelOptions(n_ctx=256, n_slots=1, n_threads=1)
-    backend = LocalBackend("embedded", partial(LlamaModel, real_model_path, options))
+    backend = backend_of("embedded", partial(LlamaModel, real_model_path, options))
     yield backend
     anyio.run(backend.close)
 
@@ -64,7 +65,7 @@ async def test_a_long_text_is_counted_like_its_parts(backend: LocalBackend) -> N
 async def test_the_card_tells_what_is_loaded(backend: LocalBackend) -> None:
     with anyio.fail_after(PATIENCE_S):
         await backend.ready(None)
-    card = backend.models()[0].card
+    card = backend.status().card
     assert card is not None
     assert (card.name, card.architecture, card.quantisation) == ("embedded", "llama", "Q4_1")
     assert (card.n_ctx_train, card.n_ctx, card.n_slots) == (8192, 256, 1)

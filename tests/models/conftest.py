@@ -5,6 +5,7 @@ import pytest
 
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.models.loader import ModelLoader
+from mcp_llama.models.source import ModelSource
 from tests.isolation import isolation
 from tests.models.loading import Loading
 from tests.models.machine import Machine
@@ -19,7 +20,7 @@ def loading() -> Loading:
 
 @pytest.fixture
 def loader(loading: Loading) -> Iterator[ModelLoader]:
-    loader = ModelLoader("small", loading, EngineLimits(max_queue=3))
+    loader = ModelLoader(ModelSource(name="small", load=loading), EngineLimits(max_queue=3))
     yield loader
     loader.close()
 

@@ -6,6 +6,7 @@ import pytest
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.errors import BusyError, ModelLoadError
 from mcp_llama.models.loader import ModelLoader
+from mcp_llama.models.source import ModelSource
 from tests.models.loading import PATIENCE_S, Loading, token_request
 
 
@@ -59,5 +60,5 @@ async def test_close_frees_a_model_that_was_loaded_in_the_meantime(loading: Load
 
 
 def test_a_loader_that_never_started_closes(loading: Loading) -> None:
-    ModelLoader("small", loading, EngineLimits()).close()
+    ModelLoader(ModelSource(name="small", load=loading), EngineLimits()).close()
     assert loading.calls == 0

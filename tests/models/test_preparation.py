@@ -14,6 +14,7 @@ from mcp_llama.api import ChatRequest, Message, Result
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.errors import ConfigError, ModelLoadError
 from mcp_llama.models.preparation import Preparation, read_preparation
+from tests.backends.one_model import backend_of
 from tests.fake_model import FakeModel
 from tests.models.loading import PATIENCE_S
 
@@ -48,7 +49,7 @@ class Servers:
             report(1.0)
             return model
 
-        backend = LocalBackend("small", load, preparation=preparation)
+        backend = backend_of("small", load, preparation=preparation)
         self.open.append(backend)
         return backend, model
 
@@ -106,11 +107,11 @@ async def test_the_model_is_loading_until_its_system_messages_are_computed(
     model.gate.shut()
     backend.start()
     await model.gate.held()
-    assert [(status.state, status.loaded) for status in backend.models()] == [("loading", 1.0)]
+    assert [(status.state, status.loaded) for status in await backend.models()] == [("loading", 1.0)]
     model.gate.open()
     with anyio.fail_after(PATIENCE_S):
         await backend.ready(None)
-    assert backend.models()[0].state == "ready"
+    assert backend.status().state == "ready"
 
 
 async def test_stopping_ends_the_computation_and_frees_the_model(
@@ -133,7 +134,7 @@ async def test_a_text_that_does_not_fit_fails_the_load_and_frees_the_model(
     with anyio.fail_after(PATIENCE_S), pytest.raises(ModelLoadError, match=r"Shorten it, or raise n_ctx\.$"):
         await backend.ready(None)
     assert model.closed
-    assert backend.models()[0].state == "failed"
+    assert backend.status().state == "failed"
 
 
 async def test_a_system_message_is_not_computed_again_after_a_restart(

@@ -15,6 +15,7 @@ from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.model import Rows
 from mcp_llama.engine.types import TokenDelta
 from mcp_llama.errors import ModelLoadError
+from tests.backends.one_model import pool_of
 from tests.fake_model import FakeModel
 from tests.gate import PATIENCE_S
 from tests.server.scene import MODEL_NAME, Scene
@@ -35,14 +36,14 @@ class WatchedBackend(LocalBackend):
     """A LocalBackend that tells of every generation when it is made, when its caller leaves it and when it ends."""
 
     def __init__(self, stage: "Stage") -> None:
-        super().__init__(MODEL_NAME, stage.load, stage.scene.engine)
+        super().__init__(pool_of(MODEL_NAME, stage.load, stage.scene.engine))
         self._stage = stage
 
-    async def ready(self, model: str | None) -> None:
+    async def ready(self, model: str | None) -> str:
         """The same, watched."""
         self._stage.note_waiters(1)
         try:
-            await super().ready(model)
+            return await super().ready(model)
         finally:
             self._stage.note_waiters(-1)
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mcp_llama.backends.local import LocalBackend
 from mcp_llama.engine.llama import LlamaModel, ModelOptions
+from tests.backends.one_model import backend_of
 from tests.server.client import Connection, Era, text_of
 from tests.server.raw import last_message, plain_http, raw_http, request
 from tests.server.scene import MODEL_NAME, Scene
@@ -25,7 +25,7 @@ TOOL_TOKENS = 150
 async def real_url(real_model_path: Path) -> AsyncGenerator[str]:
     """A server with the embedded model."""
     options = ModelOptions(n_ctx=512, n_slots=1, n_threads=1)
-    async with serving(LocalBackend(MODEL_NAME, partial(LlamaModel, real_model_path, options))) as url:
+    async with serving(backend_of(MODEL_NAME, partial(LlamaModel, real_model_path, options))) as url:
         yield url
 
 

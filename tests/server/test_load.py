@@ -12,9 +12,9 @@ import anyio
 import psutil
 import pytest
 
-from mcp_llama.backends.local import LocalBackend
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.llama import LlamaModel, ModelOptions
+from tests.backends.one_model import backend_of
 from tests.server.client import Connection, Era, ToolCall, task_group
 from tests.server.serving import Door, connected_http, every_era, serving
 from tests.server.stage import ENGINE_LOGGER, End, EndLog
@@ -47,7 +47,7 @@ async def real_server(path: Path) -> AsyncGenerator[str]:
     # One thread does not wait for another at llama.cpp's barriers while the machine does something else.
     options = ModelOptions(n_ctx=256, n_slots=N_SLOTS, n_threads=1)
     # A queue that leaked a place for every cancelled call would soon be full.
-    backend = LocalBackend("real", partial(LlamaModel, path, options), EngineLimits(max_queue=IN_FLIGHT))
+    backend = backend_of("real", partial(LlamaModel, path, options), EngineLimits(max_queue=IN_FLIGHT))
     async with serving(backend) as url:
         await backend.ready(None)
         yield url

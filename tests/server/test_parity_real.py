@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_llama.backends.local import LocalBackend
 from mcp_llama.engine.llama import LlamaModel, ModelOptions
+from tests.backends.one_model import backend_of
 from tests.server.chats import TOOLS, Json
 from tests.server.client import Connection
 from tests.server.parity import through_mcp, through_v1
@@ -36,7 +36,7 @@ CASES: dict[str, tuple[Json, str]] = {
 @pytest.fixture(scope="module")
 async def server(real_model_path: Path) -> AsyncGenerator[tuple[str, Connection]]:
     """A server with the embedded model, and a client of its tools."""
-    backend = LocalBackend(MODEL_NAME, partial(LlamaModel, real_model_path, OPTIONS))
+    backend = backend_of(MODEL_NAME, partial(LlamaModel, real_model_path, OPTIONS))
     async with serving(backend) as url, connected_http(url, PLAIN_DOOR) as client:
         yield url, client
 

@@ -89,6 +89,11 @@ class LlamaModel(Weights):
     def _listen_for_abort(self, context: Any) -> None:
         lib.llama_set_abort_callback(context, self._abort_callback, ctypes.cast(self._abort_flag, ctypes.c_void_p))
 
+    @property
+    def memory(self) -> int:
+        """The bytes of weights and KV cache."""
+        return self.size + self.n_cells * self._kv_bytes_per_token()
+
     def decode(self, rows: Rows) -> None:
         """Compute the rows; see `Model.decode`."""
         check_status(lib.llama_decode(self._context, self._batch.fill(rows)), len(rows))

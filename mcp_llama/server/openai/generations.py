@@ -20,7 +20,7 @@ async def completion_choices(backend: Backend, model: str, body: CompletionIn) -
         RequestError: a prompt cannot be served as it is, or there are too many.
     """
     prompts = body.prompts()
-    _check_number(backend, len(prompts) * body.choices)
+    _check_number(backend, model, len(prompts) * body.choices)
     choices: list[Choice] = []
     for prompt in prompts:
 
@@ -51,7 +51,7 @@ async def chat_choices(backend: Backend, model: str, body: ChatIn) -> list[Choic
     Raises:
         RequestError: the messages cannot be served as they are.
     """
-    _check_number(backend, body.choices)
+    _check_number(backend, model, body.choices)
     max_tokens = body.max_completion_tokens if body.max_tokens is None else body.max_tokens
     messages = tuple(message.message() for message in body.messages)
     tools = tools_of(body.tools)
@@ -79,8 +79,8 @@ async def chat_choices(backend: Backend, model: str, body: ChatIn) -> list[Choic
     return [Choice(number, generation) for number, generation in enumerate(await _generations(body, chat))]
 
 
-def _check_number(backend: Backend, choices: int) -> None:
-    card = backend.models()[0].card
+def _check_number(backend: Backend, model: str, choices: int) -> None:
+    card = backend.status(model).card
     most = min(MAX_N, card.max_requests) if card is not None else MAX_N
     if not 1 <= choices <= most:
         raise RequestError(f"The request asks for {choices:,} choices (prompts times n); it may ask for 1 to {most}.")

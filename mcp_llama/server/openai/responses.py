@@ -178,13 +178,23 @@ class ModelMetaOut(BaseModel):
     size: int
 
 
+class ModelStatusOut(Wire):
+    """Whether a model is loaded, in llama-server's words; `loaded` is the share of it, `error` why it failed."""
+
+    value: Literal["unloaded", "loading", "loaded"]
+    loaded: float
+    failed: bool = False
+    error: str | None = None
+
+
 class ModelOut(Wire):
-    """A served model; `meta` is there once it is loaded."""
+    """A served model, which is loaded when a request names it; `meta` is there once it is."""
 
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
+    status: ModelStatusOut
     meta: ModelMetaOut | None
 
 

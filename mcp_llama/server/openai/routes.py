@@ -42,7 +42,7 @@ class OpenAIRoutes:
             router.add_api_route(path, route, methods=["POST"], response_class=Response, responses=responses)
         router.add_api_route("/embeddings", self.embeddings, methods=["POST"], response_model=EmbeddingsOut)
         router.add_api_route("/models", self.models, methods=["GET"], response_model=ModelsOut)
-        router.add_api_route("/models/{name}", self.model, methods=["GET"], response_model=ModelOut)
+        router.add_api_route("/models/{name:path}", self.model, methods=["GET"], response_model=ModelOut)
         return router
 
     async def completions(self, request: Request, body: CompletionIn) -> Response:
@@ -74,12 +74,12 @@ class OpenAIRoutes:
         return await self._answers.whole(request, work)
 
     async def models(self) -> Any:
-        """The models that are served."""
-        return {"object": "list", "data": [_model(status) for status in self._backend.models()]}
+        """The models that are served, the default one first; one that is not loaded is when a request names it."""
+        return {"object": "list", "data": [_model(status) for status in await self._backend.models()]}
 
     async def model(self, name: str) -> Any:
         """One of them."""
-        statuses = {status.name: status for status in self._backend.models()}
+        statuses = {status.name: status for status in await self._backend.models()}
         if name not in statuses:
             raise UnknownModelError(name, statuses)
         return _model(statuses[name])
@@ -102,4 +102,17 @@ def _model(status: ModelStatus) -> dict[str, Any]:
         "n_params": card.parameters,
         "size": card.size,
     }
-    return {"id": status.name, "object": "model", "created": _STARTED, "owned_by": "mcp-llama", "meta": meta}
+    return {
+        "id": status.name,
+        "object": "model",
+        "created": _STARTED,
+        "owned_by": "mcp-llama",
+        "status": _status(status),
+        "meta": meta,
+    }
+
+
+def _status(status: ModelStatus) -> dict[str, Any]:
+    value = {"ready": "loaded", "failed": "unloaded"}.get(status.state, status.state)
+    failure = {} if status.error is None else {"failed": True, "error": status.error}
+    return {"value": value, "loaded": status.loaded, **failure}

@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from mcp_llama.backends.local import LocalBackend
 from mcp_llama.engine.llama import LlamaModel, ModelOptions
+from tests.backends.one_model import backend_of
 from tests.engine.llama.decoding import greedy, tokens
 from tests.server.openai.clients import Play, async_client, played, sync_client
 from tests.server.scene import MODEL_NAME
@@ -24,7 +24,7 @@ _OPTIONS = ModelOptions(n_ctx=512, n_slots=8, n_threads=1)
 @pytest.fixture(scope="package")
 async def real_url(real_model_path: Path) -> AsyncGenerator[str]:
     """The base URL of a server with the embedded model."""
-    backend = LocalBackend(MODEL_NAME, partial(LlamaModel, real_model_path, _OPTIONS))
+    backend = backend_of(MODEL_NAME, partial(LlamaModel, real_model_path, _OPTIONS))
     async with serving(backend) as url:
         yield url
 

@@ -7,7 +7,7 @@ from mcp_llama.engine.model import DecodeError
 from tests.server.plain.counts import counts_of
 from tests.server.plain.streams import Asker, asker
 from tests.server.plain.ways import GENERATE, embeddings
-from tests.server.scene import Scene
+from tests.server.scene import MODEL_NAME, Scene
 from tests.server.serving import in_process, staged
 
 SCENE = Scene(scripts={None: "12345678"}, n_slots=1, engine=EngineLimits(max_queue=1))
@@ -112,4 +112,4 @@ async def test_what_ends_and_what_fails_are_counted_apart() -> None:
         sample.labels["finish_reason"]: sample.value for sample in family.samples if sample.name.endswith("_total")
     }
     assert by_reason == {"length": 1, "stop": 2}
-    assert "mcp_llama_requests_failed_total 1.0" in response.text
+    assert f'mcp_llama_requests_failed_total{{model="{MODEL_NAME}"}} 1.0' in response.text
