@@ -21,7 +21,6 @@ class LlamaServer(MCPServer[None]):
 
     def __init__(self, *, tools: list[Tool], **kwargs: Any) -> None:
         super().__init__(tools=tools, **kwargs)
-        self._arguments = {tool.name: tuple(tool.parameters["properties"]) for tool in tools}
         self.calls = Calls()
 
     async def call_tool(
@@ -29,11 +28,13 @@ class LlamaServer(MCPServer[None]):
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool; every failure that the caller can understand comes back as an error result."""
         try:
-            if name not in self._arguments:
-                raise UnknownNameError("tool", name, self._arguments)
+            tool = self._tool_manager.get_tool(name)
+            if tool is None:
+                raise UnknownNameError("tool", name, [tool.name for tool in self._tool_manager.list_tools()])
+            known = tool.parameters["properties"]
             for argument in arguments:
-                if argument not in self._arguments[name]:
-                    raise UnknownNameError(f"argument of {name}", argument, self._arguments[name])
+                if argument not in known:
+                    raise UnknownNameError(f"argument of {name}", argument, known)
             with self.calls.running():
                 return await super().call_tool(name, arguments, context)
         except McpLlamaError as error:
