@@ -19,7 +19,7 @@ async def main(url: str, question: str) -> None:
     async with Client(url) as client:
         result = await client.call_tool("chat", arguments, progress_callback=show)
     print()
-    print(result.structured_content, result.meta, sep="\n", file=sys.stderr)
+    print(result.structured_content or result.content, result.meta, sep="\n", file=sys.stderr)
 
 
 if __name__ == "__main__":

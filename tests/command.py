@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -47,3 +49,15 @@ def run_apart(*arguments: str, stdin: str = "") -> Outcome:
     command = [*COMMAND, *arguments]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def served(*arguments: str) -> Generator[str]:
+    """The base URL of `mcp-llama serve` in a process of its own."""
+    command = [*COMMAND, "serve", "--port", "0", "--log-level", "warning", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield next(line.split()[-1] for line in server.stdout if "/mcp" in line).removesuffix("/mcp")
+        finally:
+            server.terminate()

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import COMMAND, PATIENCE_S, SMALL
+from tests.command import PATIENCE_S, SMALL, served
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+
+TESTED_IN = {"bundle": "bundle", "frameworks": "frameworks", "registry": "registry", "typescript": "node"}
+"""The folder of tests for each folder of examples."""
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    command = [*COMMAND, "serve", "--port", "0", "--log-level", "warning", *SMALL]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        yield next(line.split()[-1] for line in server.stdout if "/mcp" in line)
-        server.terminate()
+    with served(*SMALL) as base:
+        yield f"{base}/mcp"
 
 
 def run_example(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -34,11 +34,24 @@ def test_every_example_is_run_by_a_test() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == tested
 
 
+def test_every_folder_of_examples_is_run_by_tests_of_its_own() -> None:
+    folders = {path.parent.name for path in EXAMPLES.glob("*/*.*") if path.suffix != ".md"}
+    assert "frameworks" in folders
+    assert folders <= TESTED_IN.keys()
+    assert all((Path(__file__).parent / TESTED_IN[name]).is_dir() for name in folders)
+
+
 def test_stream_prints_the_tokens_and_then_the_same_text_as_the_result(url: str) -> None:
     done = run_example("stream.py", url, "Why is the sky blue?")
     result = ast.literal_eval(done.stderr.splitlines()[0])
     assert result["text"] + "\n" == done.stdout
     assert result["usage"]["completion_tokens"] > 1
+
+
+def test_stream_says_what_was_wrong_with_a_call(url: str) -> None:
+    done = run_example("stream.py", url, "blue " * 300)
+    assert done.stdout == "\n"
+    assert "but the context holds 256" in done.stderr
 
 
 def test_openai_stream_prints_tokens_and_their_number(url: str) -> None:
