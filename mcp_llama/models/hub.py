@@ -14,6 +14,7 @@ from huggingface_hub import (
     get_token,
     hf_hub_url,
 )
+from huggingface_hub.errors import HfHubHTTPError, OIDCError
 from huggingface_hub.hf_api import ModelInfo, RepoSibling
 from huggingface_hub.utils import (
     build_hf_headers,  # pyright: ignore[reportUnknownVariableType]
@@ -41,7 +42,10 @@ class Hub:
         Raises:
             ConfigError: the token cannot be sent.
         """
-        token = get_token()
+        try:
+            token = get_token()
+        except (HfHubHTTPError, OIDCError) as error:
+            raise ConfigError("HF_OIDC_RESOURCE is set, but brings no token for the hub. Unset it.") from error
         if token is not None and not (token.isascii() and token.isprintable()):
             raise ConfigError("The token for the hub holds characters that no token has. Set HF_TOKEN anew.")
         # Their logs hold addresses that are signed for whoever reads them; huggingface_hub prints its own problems.

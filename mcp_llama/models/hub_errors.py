@@ -58,6 +58,10 @@ def explained(repo: str) -> Generator[None]:
         raise UnreachableError(
             f"No connection to {host()}: {reason}. Check the network, a proxy, and HF_ENDPOINT if it is set."
         ) from error
+    except ImportError as error:
+        raise PullError(
+            "A SOCKS proxy is set, which needs a package more: pip install socksio. Or unset it."
+        ) from error
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise PullError(_no_hub()) from error
 

@@ -113,6 +113,14 @@ def test_of_a_split_model_no_part_appears_before_all_are_there(here: Pulling) ->
     assert here.kept() == sorted(f"{REPO}/{path}" for path in SPLIT)
 
 
+def test_the_first_part_of_a_split_model_appears_last(here: Pulling) -> None:
+    here.repo.files |= SPLIT
+    first, second, third = (here.folder / REPO / path for path in SPLIT)
+    second.mkdir(parents=True)
+    assert here.pull(f"{REPO}:Q8_0").err.splitlines()[-1].endswith(" cannot be used: Is a directory.")
+    assert (first.exists(), third.exists()) == (False, True)
+
+
 @pytest.mark.parametrize("ignores_ranges", [False, True])
 def test_a_connection_that_breaks_off_is_taken_up_where_it_was(here: Pulling, ignores_ranges: bool) -> None:
     here.hub.ignores_ranges = ignores_ranges
@@ -155,13 +163,15 @@ def test_a_busy_hub_is_asked_again_when_it_says(here: Pulling) -> None:
 
 
 def test_bytes_of_a_version_that_the_hub_has_no_more_are_not_used(here: Pulling) -> None:
-    part(here).parent.mkdir(parents=True)
-    stale = part(here, b"older")
+    name = "tiny[1].gguf"
+    here.repo.files = {name: CONTENT}
+    stale = part(here, b"older", name)
+    other = stale.with_name(".tiny1.gguf.0123456789abcdef.part")
+    stale.parent.mkdir(parents=True)
     stale.write_bytes(b"old")
-    other = stale.with_name(".other.gguf.0123456789abcdef.part")
     other.write_bytes(b"of another file")
     assert here.pull().status == 0
-    assert here.hub.ranges(FILE) == [f"bytes=0-{len(CONTENT) - 1}"]
+    assert (here.folder / REPO / name).read_bytes() == CONTENT
     assert not stale.exists()
     assert other.exists()
 

@@ -182,6 +182,11 @@ def test_a_hub_that_names_a_repository_elsewhere_is_not_followed(here: Pulling) 
     assert said(here).startswith(f"The hub's list of {REPO} names files that cannot be kept.")
 
 
+def test_a_socks_proxy_without_its_package(here: Pulling, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    assert said(here) == "A SOCKS proxy is set, which needs a package more: pip install socksio. Or unset it."
+
+
 def test_offline_mode(here: Pulling, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert said(here) == "HF_HUB_OFFLINE is set, so the hub is not asked. Unset it to download."
@@ -230,6 +235,13 @@ def test_a_token_that_cannot_be_sent(here: Pulling, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HF_TOKEN", token)
     line = here.pull().problem(2)
     assert line == "mcp-llama: The token for the hub holds characters that no token has. Set HF_TOKEN anew."
+
+
+def test_a_token_that_is_to_be_exchanged_and_cannot_be(here: Pulling, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_OIDC_RESOURCE", "models/owner/Tiny-GGUF")
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    line = here.pull().problem(2)
+    assert line == "mcp-llama: HF_OIDC_RESOURCE is set, but brings no token for the hub. Unset it."
 
 
 def test_neither_tokens_nor_signed_addresses_are_told(
