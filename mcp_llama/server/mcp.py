@@ -3,11 +3,12 @@
 from typing import Any
 
 import anyio
+from mcp import MCPError
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.stdio import stdio_server
-from mcp_types import CallToolResult, InputRequiredResult, TextContent
+from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult, TextContent
 from pydantic import ValidationError
 
 from mcp_llama.errors import McpLlamaError, UnknownNameError
@@ -44,6 +45,19 @@ class LlamaServer(MCPServer[None]):
             if text is None:
                 raise
             return _error_result(text)
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[None, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Get a prompt.
+
+        Raises:
+            MCPError: there is none of that name.
+        """
+        known = [prompt.name for prompt in await self.list_prompts()]
+        if name not in known:
+            raise MCPError(INVALID_PARAMS, str(UnknownNameError("prompt", name, known)))
+        return await super().get_prompt(name, arguments, context)
 
     async def run_on_files(self, reader: anyio.AsyncFile[str], writer: anyio.AsyncFile[str]) -> None:
         """Serve one client over a pair of text files, a message a line, until the first one ends."""

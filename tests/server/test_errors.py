@@ -1,10 +1,13 @@
 """Calls that cannot be served: each gets one clear line, and the server goes on."""
 
+import logging
 import math
 import re
 from collections.abc import AsyncGenerator
 
 import pytest
+from mcp import MCPError
+from mcp_types import INVALID_PARAMS
 
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.model import DecodeError, Rows
@@ -53,6 +56,15 @@ async def test_an_error_does_not_echo_a_long_input(client: Connection, name: str
     call = await client.call(tool, dict(arguments))
     assert call.result.is_error
     check_error(text_of(call.result))
+
+
+async def test_a_prompt_that_is_not_there_is_the_callers_mistake(
+    client: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(MCPError) as caught:
+        await client.client.get_prompt("summarize")
+    assert (caught.value.code, caught.value.message) == (INVALID_PARAMS, "Unknown prompt 'summarize'. There are none.")
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_an_argument_of_a_tool_without_any_is_refused(client: Connection) -> None:

@@ -25,6 +25,12 @@ async def wire_tools(era: Era) -> list[dict[str, Any]]:
     return message["result"]["tools"]
 
 
+async def test_a_client_may_keep_the_list_of_tools_for_an_hour() -> None:
+    async with opened(PLAIN_DOOR, Scene()) as server:
+        tools = await server.client.client.list_tools()
+    assert (tools.ttl_ms, tools.cache_scope) == (3_600_000, "public")
+
+
 @every_era
 async def test_the_list_of_tools_is_small(era: Era, real_model_path: Path) -> None:
     tools = json.dumps(await wire_tools(era), ensure_ascii=False, separators=(",", ":"))
