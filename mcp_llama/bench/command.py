@@ -1,6 +1,7 @@
 """The command `bench`: check what is asked, measure, and show it. Stdout is the result, stderr all else."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -23,20 +24,19 @@ from mcp_llama.command_line import as_flags
 from mcp_llama.engine.llama import ModelOptions
 from mcp_llama.engine.llama.weights import Weights
 from mcp_llama.errors import ConfigError, UnknownNameError
+from mcp_llama.loading_flags import loading_flags
 from mcp_llama.models.files import find_model
 from mcp_llama.settings.bench import BenchSettings
-from mcp_llama.settings.model import ModelSettings
 
 _INTERRUPTED = 130
 _N_CTX = 4096
-_NOT_FOR_LOADING = {"config", "model", "n_ctx", "n_slots", "log_level"}
 _NOT_REPEATED = {"config", "json_", "plot", "log_level"}
 
 
 def run_bench(settings: BenchSettings) -> int:
     """Measure and print; returns the exit status, 1 if something could not be measured.
 
-    Ctrl-C ends the measuring: what was measured until then is shown.
+    Ctrl-C or SIGTERM ends the measuring: what was measured until then is shown.
     """
     _check(settings)
     file = find_model(settings.model)
@@ -105,10 +105,9 @@ def _check_names(kind: str, names: Iterable[str], known: Sequence[str]) -> None:
 
 
 def _plan(settings: BenchSettings, model: Path, n_ctx_train: int) -> Plan:
-    names = [name for name in ModelSettings.model_fields if name in settings.model_fields_set - _NOT_FOR_LOADING]
     plan = Plan(
         model=model,
-        options=tuple(as_flags(settings, names)),
+        options=tuple(loading_flags(settings, besides=("n_ctx", "n_slots"))),
         n_ctx=settings.n_ctx or min(_N_CTX, n_ctx_train),
         streams=tuple(settings.streams),
         tokens=settings.tokens,
@@ -126,13 +125,16 @@ def _plan(settings: BenchSettings, model: Path, n_ctx_train: int) -> Plan:
 
 
 def _measure(plan: Plan) -> tuple[tuple[Measurement, ...], tuple[str, ...], bool]:
-    """Measurements, failures, and whether Ctrl-C ended it."""
+    """Measurements, failures, and whether a signal ended it."""
     ended: list[Event] = []
+    before = signal.signal(signal.SIGTERM, lambda _, __: signal.raise_signal(signal.SIGINT))
     with Live(Console(stderr=True)) as live:
         try:
             return *asyncio.run(run(plan, _both(live.show, ended.append))), False
         except KeyboardInterrupt:
             done, total = (ended[-1].done, ended[-1].total) if ended else (0, len(plan.turns()))
+        finally:
+            signal.signal(signal.SIGTERM, before)
     print("mcp-llama: interrupted", file=sys.stderr)
     measurements = tuple(event.measurement for event in ended if event.measurement is not None)
     failures = tuple(event.failure for event in ended if event.failure is not None)
