@@ -7,7 +7,6 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 from rich.console import Console
@@ -15,7 +14,8 @@ from rich.console import Console
 from mcp_llama import __version__, event_loop
 from mcp_llama.assembly import server_backend, text_backend
 from mcp_llama.backends.local import LocalBackend
-from mcp_llama.command_line import as_flags
+from mcp_llama.clients.server import launch
+from mcp_llama.clients.shapes import plain
 from mcp_llama.config import SETTINGS, load_settings
 from mcp_llama.doctor import run_doctor
 from mcp_llama.errors import ConfigError, McpLlamaError, UnknownNameError
@@ -30,6 +30,7 @@ from mcp_llama.server.http import bind, drop_stalled, serve_http
 from mcp_llama.server.security import AppSecurity
 from mcp_llama.server.stdio import claim_stdio, serve_stdio
 from mcp_llama.settings.bench import BenchSettings
+from mcp_llama.settings.clients import ClientSettings
 from mcp_llama.settings.command import CommandSettings
 from mcp_llama.settings.model import DoctorSettings
 from mcp_llama.settings.pull import PullSettings
@@ -45,6 +46,7 @@ mcp-llama {__version__}: a local llama.cpp model as tools for agents, token by t
   mcp-llama generate "Once upon a time" continue a text here on the terminal
   mcp-llama chat "Why is the sky blue?" ask once; without a question, hold a conversation
   mcp-llama models pull hf:OWNER/REPO   download a model from Hugging Face
+  mcp-llama config claude-desktop       the entry for an MCP client; --write merges it into the client's file
   mcp-llama doctor                      check this machine, the build and the model
   mcp-llama bench                       measure how fast this machine runs the model
 
@@ -154,7 +156,7 @@ async def _announce_ready(backend: LocalBackend) -> None:
 
 
 def _welcome(base: str, file: ModelFile, settings: ServeSettings) -> str:
-    entry = {"mcpServers": {"mcp-llama": _stdio_entry(file, settings)}}
+    entry = {"mcpServers": {"mcp-llama": plain("mcp-llama", launch(settings, file.path))}}
     return (
         f"mcp-llama {__version__} serves {file.name} ({file.reason}).\n\n"
         f"  Playground       {base}/\n"
@@ -162,19 +164,10 @@ def _welcome(base: str, file: ModelFile, settings: ServeSettings) -> str:
         f"  SSE (older)      {base}{SSE_PATH}\n"
         f"  OpenAI API       {base}/v1\n"
         f"  Documentation    {base}/docs\n\n"
-        "Claude Desktop, Cursor and others start their own server with this entry:\n\n"
+        "Claude Desktop, Cursor and others start their own server with this entry, which mcp-llama config writes:\n\n"
         f"{json.dumps(entry, indent=2)}\n\n"
         "Ctrl-C ends the server.\n"
     )
-
-
-def _stdio_entry(file: ModelFile, settings: ServeSettings) -> dict[str, object]:
-    """How a client starts its own server with the same options, whatever folder and environment it has."""
-    program = Path(sys.argv[0]).resolve()
-    command = [sys.executable, "-m", "mcp_llama"] if program.suffix == ".py" else [str(program)]
-    given = sorted(settings.model_fields_set & set(StdioSettings.model_fields) - {"config"})
-    flags = as_flags(settings.model_copy(update={"model": str(file.path)}), given)
-    return {"command": command[0], "args": [*command[1:], "stdio", *flags]}
 
 
 def _stdio(settings: StdioSettings) -> int:
@@ -203,6 +196,13 @@ def _pull(settings: PullSettings) -> int:
     return 0
 
 
+def _config(settings: ClientSettings) -> int:
+    # The other commands start faster without it.
+    from mcp_llama.clients.command import run_config
+
+    return run_config(settings)
+
+
 def _doctor(settings: DoctorSettings) -> int:
     return run_doctor(settings)
 
@@ -222,6 +222,7 @@ _COMMANDS = cast(
         "generate": _generate,
         "chat": _chat,
         "models pull": _pull,
+        "config": _config,
         "doctor": _doctor,
         "bench": _bench,
     },

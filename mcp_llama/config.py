@@ -24,6 +24,7 @@ from mcp_llama.command_line import parse_flags
 from mcp_llama.errors import ConfigError, UnknownNameError
 from mcp_llama.option_values import explain
 from mcp_llama.settings.bench import BenchSettings
+from mcp_llama.settings.clients import ClientSettings
 from mcp_llama.settings.command import ENV_PREFIX, CommandSettings
 from mcp_llama.settings.model import DoctorSettings
 from mcp_llama.settings.pull import PullSettings
@@ -36,10 +37,11 @@ SETTINGS: dict[str, type[CommandSettings]] = {
     "generate": GenerateSettings,
     "chat": ChatSettings,
     "models pull": PullSettings,
+    "config": ClientSettings,
     "doctor": DoctorSettings,
     "bench": BenchSettings,
 }
-_NOT_IN_FILES = ("prompt", "message", "repo", "config", "json_", "plot")
+_NOT_IN_FILES = ("prompt", "message", "repo", "config", "json_", "plot", "client", "name", "url", "file", "write")
 # Hosts of MCP bundles hand this over, as it is, for a field of their form that was left blank.
 _BLANK = re.compile(r"^(\$\{user_config\.[^}]*\})?$")
 

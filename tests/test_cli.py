@@ -51,7 +51,7 @@ def test_the_installed_command_is_the_same_program() -> None:
         ("genrate", "mcp-llama: Unknown command 'genrate'. Did you mean 'generate'?"),
         (
             "xyzzy",
-            "mcp-llama: Unknown command 'xyzzy'. Known: bench, chat, doctor, generate, models pull, serve, stdio.",
+            "mcp-llama: Unknown command 'xyzzy'. Known: bench, chat, config, doctor, generate, models pull, serve, stdio.",
         ),
     ],
 )

@@ -160,7 +160,7 @@ def test_no_module_is_longer_than_it_may_be(module: str) -> None:
 def test_the_declared_dependencies_are_those_that_are_imported() -> None:
     project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     requirements = [*project["dependencies"], *project["optional-dependencies"]["plot"]]
-    declared = {re.split(r"[^\w-]", requirement)[0] for requirement in requirements}
+    declared = {re.split(r"[^\w.-]", requirement)[0] for requirement in requirements}
     found = {name for module in sources() for name in foreign_imports(module)} - sys.stdlib_module_names
     # The types of mcp are a distribution of its own, which mcp pins.
     distributions = packages_distributions()
