@@ -36,7 +36,7 @@ def settings(context: RunContext) -> ModelSettings:
 
 async def main(url: str, question: str) -> None:
     provider = OpenAIProvider(base_url=f"{url}/v1", api_key="none")
-    (model,) = (await provider.client.models.list()).data
+    model, *_ = (await provider.client.models.list()).data
     agent = Agent(
         OpenAIChatModel(model.id, provider=provider),
         toolsets=[MCPToolset(f"{url}/mcp").prepared(only_text)],
