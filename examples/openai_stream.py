@@ -11,7 +11,7 @@ from openai import OpenAI
 
 def main(url: str, question: str) -> None:
     client = OpenAI(base_url=url, api_key="none")
-    (model,) = client.models.list().data
+    model, *_ = client.models.list().data
     stream = client.chat.completions.create(
         model=model.id,
         messages=[{"role": "user", "content": question}],

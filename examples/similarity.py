@@ -11,7 +11,7 @@ from openai import OpenAI
 
 def main(url: str, question: str, texts: list[str]) -> None:
     client = OpenAI(base_url=url, api_key="none")
-    (model,) = client.models.list().data
+    model, *_ = client.models.list().data
     asked, *others = (
         item.embedding for item in client.embeddings.create(model=model.id, input=[question, *texts]).data
     )

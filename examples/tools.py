@@ -23,7 +23,7 @@ class Temperature(BaseModel):
 
 def main(url: str, question: str) -> None:
     client = OpenAI(base_url=url, api_key="none")
-    (model,) = client.models.list().data
+    model, *_ = client.models.list().data
     messages: list[Any] = [{"role": "user", "content": question}]
     options: dict[str, Any] = {
         "model": model.id,

@@ -3,7 +3,7 @@
 import argparse
 import types
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn, cast, get_args, get_origin
+from typing import Annotated, Any, NoReturn, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -12,6 +12,9 @@ from mcp_llama.errors import ConfigError, UnknownNameError
 
 POSITIONAL: dict[str, Any] = {"positional": True}
 """The `json_schema_extra` of an option that is given without a flag."""
+
+
+_KINDS = {"int": "N", "float": "X", "Path": "FILE", "ByteSize": "SIZE", "Lora": "FILE[=SCALE]"}
 
 
 def parse_flags(settings_cls: type[BaseModel], command: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -86,9 +89,16 @@ def _add(parser: _Parser, name: str, field: FieldInfo) -> None:
         flag_of(name),
         dest=name,
         action="append" if kind in (list, dict) else "store",
-        metavar="NAME=VALUE" if kind is dict else "DIR" if name.endswith("_dir") else _metavar(field.annotation),
+        metavar=metavar(name, field),
         help=f"{description}{_default(field)}",
     )
+
+
+def metavar(name: str, field: FieldInfo) -> str:
+    """What stands for the value of an option in a text about it."""
+    if get_origin(field.annotation) is dict:
+        return "NAME=VALUE"
+    return "DIR" if name.endswith("_dir") else _metavar(field.annotation)
 
 
 def _default(field: FieldInfo) -> str:
@@ -100,10 +110,10 @@ def _default(field: FieldInfo) -> str:
 
 
 def _metavar(annotation: Any) -> str:
-    if isinstance(annotation, types.UnionType) or get_origin(annotation) is list:
+    while get_origin(annotation) in (Annotated, Union, types.UnionType, list):
         annotation = get_args(annotation)[0]
     if isinstance(annotation, type):
-        return {"int": "N", "float": "X", "Path": "FILE"}.get(annotation.__name__, "TEXT")
+        return _KINDS.get(annotation.__name__, "TEXT")
     choices = [choice for choice in get_args(annotation) if isinstance(choice, str)]
     return "|".join(choices) if choices else "TEXT"
 

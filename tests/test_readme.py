@@ -12,10 +12,12 @@ from typing import Any, cast
 import pytest
 
 import mcp_llama
+from mcp_llama.command_line import flag_of
 from mcp_llama.config import SETTINGS, load_settings
 from mcp_llama.errors import ConfigError
 from mcp_llama.settings.command import ENV_PREFIX
 from tests.isolation import isolation
+from tests.reference import with_references
 
 ROOT = Path(mcp_llama.__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -100,9 +102,10 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 def check_arguments(arguments: list[str]) -> None:
     """Load the settings of a command line as the program would."""
-    name, *rest = arguments
-    if name in ("--help", "--version"):
+    if arguments[0] in ("--help", "--version"):
         return
+    words = 2 if " ".join(arguments[:2]) in SETTINGS else 1
+    name, rest = " ".join(arguments[:words]), arguments[words:]
     assert name in SETTINGS, f"{name} is no command"
     for index, flag in enumerate(rest[:-1]):
         if flag == "--config" and not Path(rest[index + 1]).is_file():
@@ -159,10 +162,14 @@ def test_every_flag_and_variable_of_the_readme_exists() -> None:
     options = {name for settings_cls in SETTINGS.values() for name in settings_cls.model_fields}
     flags = set(re.findall(r"(?<![\w-])--([a-z][a-z-]+)", " ".join(re.findall(r"`(--[^`]+)`", README))))
     assert flags
-    assert flags - {"help"} <= {name.replace("_", "-") for name in options}
+    assert flags - {"help"} <= {flag_of(name).removeprefix("--") for name in options}
     names = set(re.findall(rf"{ENV_PREFIX}([A-Z_]+)", README))
     assert names
     assert names <= {name.upper() for name in options}
+
+
+def test_the_reference_of_options_and_tools_is_that_of_the_program() -> None:
+    assert with_references(README) == README, "run python -m tests.reference"
 
 
 def test_every_file_that_the_readme_names_is_there() -> None:
