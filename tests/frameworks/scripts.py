@@ -51,7 +51,9 @@ def installed(name: str) -> Path:
 def run(name: str, *arguments: str) -> Heard:
     """Run an example as its first lines say."""
     command = [uv(), "run", "--quiet", str(installed(name)), *arguments]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # With PYTHONUNBUFFERED, Python would flush what an example does not.
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    with subprocess.Popen(command, cwd=ROOT, env=plain, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
             first = os.read(process.stdout.fileno(), 1 << 16)

@@ -3,7 +3,9 @@
 import ast
 from typing import Any
 
+import httpx2
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.frameworks.scripts import FOLDER, run
 
@@ -35,10 +37,19 @@ def test_tokens_arrive_before_the_result_does_and_make_up_its_text(base_url: str
     assert len(heard.first) < len(text)
 
 
+def predicted(base_url: str) -> float:
+    """The number of tokens that the server has computed since it began."""
+    families = text_string_to_metric_families(httpx2.get(f"{base_url}/metrics").text)
+    samples = [sample for family in families for sample in family.samples]
+    return sum(sample.value for sample in samples if sample.name == "llamacpp:tokens_predicted_total")
+
+
 @pytest.mark.parametrize("name", WITHOUT_PROGRESS)
 def test_a_framework_that_shows_no_progress_has_the_text(base_url: str, name: str) -> None:
+    before = predicted(base_url)
     heard = run(name, f"{base_url}/mcp", QUESTION)
     assert heard.status == 0, heard.err
+    assert predicted(base_url) > before + 1
     text = structured(heard.out)["text"] if heard.out.startswith("{") else heard.out
     assert len(text.split()) > 1
 
