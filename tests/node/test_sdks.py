@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.node.node import Node
+from tests.node.node import Node, marks
 from tests.node.servers import STDIO, counters
 
-pytestmark = pytest.mark.slow
+pytestmark = marks
 
 SCRIPTS = [Path(__file__).parent / "clients" / name for name in ("v1.mjs", "v2.mjs", "play.mjs")]
 Sdk = Literal["v1", "v2"]

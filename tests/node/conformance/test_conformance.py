@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.node.conformance.suite import REVISIONS, Revision, Run, run
-from tests.node.node import Node
+from tests.node.node import Node, marks
 
-pytestmark = pytest.mark.slow
+pytestmark = marks
 
 AS_SHIPPED: dict[Revision, tuple[str, ...]] = {
     "2025-11-25": (
