@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import psutil
 
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.chat.plan import ChatDefaults
-from mcp_llama.engine.llama import LlamaModel, check_file
+from mcp_llama.engine.llama import LlamaModel, ModelOptions, check_file, file_size
 from mcp_llama.errors import ConfigError, RequestError
 from mcp_llama.models.catalog_supply import CatalogSupply
 from mcp_llama.models.files import ModelFile
@@ -30,7 +29,7 @@ def text_backend(settings: ModelSettings, file: ModelFile) -> LocalBackend:
     """
     check_file(file.path, settings.model_options())
     chat = settings.chat_defaults() if isinstance(settings, ReasoningSettings) else None
-    return LocalBackend(ModelPool(_source(settings, file)), chat)
+    return LocalBackend(ModelPool(_source(file, settings.model_options())), chat)
 
 
 def server_backend(settings: ServerSettings, file: ModelFile) -> LocalBackend:
@@ -43,7 +42,7 @@ def server_backend(settings: ServerSettings, file: ModelFile) -> LocalBackend:
     check_file(file.path, settings.model_options())
     chat = settings.chat_defaults()
     preparation = read_preparation(settings.warm, settings.cache_dir, file.path)
-    default = replace(_source(settings, file), prepare=partial(preparation.fill, chat))
+    default = replace(_source(file, settings.model_options()), prepare=partial(preparation.fill, chat))
     supply = None
     if not settings.only_model:
         supply = CatalogSupply(file, lambda other: default if other is file else _other_source(settings, chat, other))
@@ -55,13 +54,13 @@ def server_backend(settings: ServerSettings, file: ModelFile) -> LocalBackend:
     return LocalBackend(ModelPool(default, settings.engine_limits(), supply, bounds), chat)
 
 
-def _source(settings: ModelSettings, file: ModelFile) -> ModelSource:
-    load = partial(LlamaModel, file.path, settings.model_options())
-    return ModelSource(name=file.name, load=load, memory=partial(_estimate, file.path))
+def _source(file: ModelFile, options: ModelOptions) -> ModelSource:
+    load = partial(LlamaModel, file.path, options)
+    return ModelSource(name=file.name, load=load, memory=partial(file_size, file.path, options))
 
 
 def _other_source(settings: ServerSettings, chat: ChatDefaults, file: ModelFile) -> ModelSource:
-    source = _source(settings, file)
+    source = _source(file, settings.model_options().for_another_model())
     if settings.cache_dir is None:
         return source
     preparation = Preparation(cache=CacheFolder(path=settings.cache_dir, model=file.path))
@@ -86,7 +85,3 @@ def _pinned(names: Sequence[str], default: ModelSource, supply: CatalogSupply | 
         except RequestError as error:
             raise ConfigError(f"--pin: {error}") from error
     return tuple(dict.fromkeys(pinned))
-
-
-def _estimate(path: Path) -> int:
-    return path.stat().st_size

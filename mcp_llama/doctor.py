@@ -1,13 +1,12 @@
 """`doctor`: does llama.cpp run on this machine, with which model, and if not, what to do."""
 
-import json
 import platform
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mcp_llama.engine.llama import library_folder, system_info
 from mcp_llama.errors import ModelLoadError
+from mcp_llama.loading_flags import loading_flags
 from mcp_llama.models.files import find_model
 from mcp_llama.probe import Failure, Report
 from mcp_llama.settings.model import DoctorSettings
@@ -63,8 +63,8 @@ def _examine(settings: DoctorSettings) -> Iterator[Finding]:
         yield Finding(False, "model", str(error))
         return
     yield Finding(True, "model", f"{file.path} ({file.reason})")
-    options = json.dumps(asdict(settings.model_options()))
-    yield probe([sys.executable, "-m", "mcp_llama.probe", str(file.path), options])
+    flags = loading_flags(settings)
+    yield probe([sys.executable, "-m", "mcp_llama.probe", "--model", str(file.path), *flags])
 
 
 def examine_compiler(compiler: str | None, flags: frozenset[str]) -> Finding:

@@ -1,9 +1,13 @@
 """Values of options: the kinds that there are, and what is said of a wrong one."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from mcp_llama.engine.llama.options import Lora
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 ReasoningMarksText = Annotated[str, Field(pattern=r"^\S+ \S+$")]
@@ -32,6 +36,29 @@ def _absolute(value: list[Path] | Path | None) -> list[Path] | Path | None:
 
 Absolute = AfterValidator(_absolute)
 """For paths that mean the same file from any folder."""
+
+
+def _loras(value: object) -> object:
+    if not isinstance(value, list):
+        return value
+    return [_lora(item) if isinstance(item, str) else item for item in cast(list[object], value)]
+
+
+def _lora(text: str) -> Lora:
+    path, _, number = text.rpartition("=")
+    try:
+        scale = float(number) if path else None
+    except ValueError:
+        scale = None
+    if scale is None:
+        path, scale = text, 1.0
+    if not math.isfinite(scale):
+        raise PydanticCustomError("lora", "The scale must be a finite number")
+    return Lora(Path(path).expanduser().absolute(), scale)
+
+
+Loras = Annotated[list[Lora], BeforeValidator(_loras)]
+"""Adapters, each as FILE or FILE=SCALE."""
 
 
 def explain(problem: dict[str, Any]) -> str:

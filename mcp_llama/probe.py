@@ -1,10 +1,9 @@
-"""A tiny decode, to be run in a process of its own: `python -m mcp_llama.probe FILE.gguf OPTIONS`.
+"""A tiny decode, to be run in a process of its own: `python -m mcp_llama.probe --model FILE.gguf FLAGS`.
 
-OPTIONS are those of ModelOptions, as JSON. Prints one line of JSON, a Report or a Failure. A build that the processor
+FLAGS are those of ModelSettings. Prints one line of JSON, a Report or a Failure. A build that the processor
 cannot run kills the process instead.
 """
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from mcp_llama.engine.llama import LlamaModel, ModelOptions
 from mcp_llama.engine.model import Rows
 from mcp_llama.errors import McpLlamaError
+from mcp_llama.loading_flags import model_of
 
 _PROMPT = "The quick brown fox jumps over the lazy dog. " * 64
 _MAX_PREFILL_TOKENS = 256
@@ -62,4 +62,4 @@ def _rows(tokens: list[int], start: int) -> Rows:
 
 
 if __name__ == "__main__":
-    print(main(Path(sys.argv[1]), ModelOptions(**json.loads(sys.argv[2]))).model_dump_json())
+    print(main(*model_of(sys.argv[1:])).model_dump_json())

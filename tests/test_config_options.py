@@ -1,24 +1,29 @@
 """Every option reaches what it configures: these tests fail when one is added and not passed on."""
 
+import json
 import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
 
+from mcp_llama.assembly import server_backend
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.chat.marks import MARKER_TOKENS, ReasoningMarks
 from mcp_llama.chat.plan import ChatDefaults
 from mcp_llama.command_line import POSITIONAL, flag_of
 from mcp_llama.config import SETTINGS, load_settings
 from mcp_llama.engine.limits import EngineLimits
-from mcp_llama.engine.llama import ModelOptions
+from mcp_llama.engine.llama import Lora, ModelOptions
+from mcp_llama.errors import ConfigError
 from mcp_llama.models import preparation
 from mcp_llama.models.catalog_supply import CatalogSupply
+from mcp_llama.models.files import find_model
+from mcp_llama.models.folder import models_folder
 from mcp_llama.models.pool import ModelPool, PoolBounds
 from mcp_llama.models.preparation import CacheFolder, Preparation
 from mcp_llama.models.source import ModelSource
@@ -31,6 +36,7 @@ from mcp_llama.settings.server import ServerSettings, ServeSettings, StdioSettin
 from tests.command import run_here
 from tests.fake_model import FakeModel
 from tests.isolation import isolation
+from tests.models.ggufs import write_gguf
 
 MODEL: dict[str, Any] = {
     "n_ctx": 96,
@@ -39,7 +45,15 @@ MODEL: dict[str, Any] = {
     "n_batch": 48,
     "n_threads": 5,
     "n_gpu_layers": 7,
-    "flash_attn": "off",
+    "no_mmap": True,
+    "flash_attn": "on",
+    "type_k": "q8_0",
+    "type_v": "q5_1",
+    "rope_scaling": "yarn",
+    "rope_freq_base": 50_000.5,
+    "rope_freq_scale": 0.25,
+    "yarn_orig_ctx": 2048,
+    "lora": [Lora(Path(__file__).absolute(), 0.5), Lora(Path(__file__).absolute(), -1e-07)],
     "pooling": "cls",
 }
 CHAT: dict[str, Any] = {"reasoning_marks": "[r] [/r]", "reasoning_budget": 44}
@@ -58,7 +72,8 @@ SERVER: dict[str, Any] = {
 KEPT = {"warm", "cache_dir"}
 """Options that name files; the test of the flags makes them."""
 POOL = {"only_model", "pin", "memory_budget", "idle_timeout"}
-OPTIONS = ModelOptions(**MODEL, visible_tokens=(*sorted(MARKER_TOKENS), "[r]", "[/r]"))
+VISIBLE = (*sorted(MARKER_TOKENS), "[r]", "[/r]")
+OPTIONS = replace(ModelOptions(**MODEL), lora=tuple(MODEL["lora"]), visible_tokens=VISIBLE)
 DEFAULTS = ChatDefaults(marks=ReasoningMarks("[r]", "[/r]"), reasoning_budget=44)
 DOOR: dict[str, Any] = {"host": "localhost", "port": 0, "allowed_hosts": ["a:*"], "allowed_origins": ["https://b"]}
 
@@ -188,8 +203,12 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
 def flags(options: dict[str, object]) -> list[str]:
     arguments: list[str] = []
     for name, value in options.items():
-        shown = ",".join(cast(list[str], value)) if isinstance(value, list) else str(value)
-        arguments += [f"--{name.replace('_', '-')}", shown]
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            arguments.append(flag)
+            continue
+        for item in cast(list[object], value) if isinstance(value, list) else [value]:
+            arguments += [flag, str(item)]
     return arguments
 
 
@@ -224,14 +243,79 @@ def test_every_flag_of_a_server_reaches_its_part(
         assert served.doors == [AppSecurity(allowed_hosts=["a:*"], allowed_origins=["https://b"])]
 
 
+def test_another_model_has_neither_the_adapters_nor_the_positions_of_the_default_one(
+    served: Served,
+) -> None:
+    default = write_gguf(models_folder() / "default.gguf")
+    other = write_gguf(models_folder() / "other.gguf")
+    settings = load_settings(ServeSettings, "serve", ["--model", str(default), *flags({**MODEL, **CHAT})])
+    server_backend(settings, find_model(settings.model))
+    (supply,) = served.supplies
+    assert supply is not None
+    supply.find("other").load(lambda share: True)
+    of_the_default = {"rope_scaling": None, "rope_freq_base": None, "rope_freq_scale": None, "yarn_orig_ctx": None}
+    assert served.paths == [other]
+    assert served.models == [replace(OPTIONS, **of_the_default, lora=(), cut_n_ctx=True)]
+    assert supply.find("other").memory() == other.stat().st_size
+    supply.find("default").load(lambda share: True)
+    assert served.models[1] == OPTIONS
+
+
+@pytest.mark.parametrize(
+    ("text", "lora"),
+    [
+        ("/a/b.gguf", Lora(Path("/a/b.gguf"), 1.0)),
+        ("/a/b.gguf=0.5", Lora(Path("/a/b.gguf"), 0.5)),
+        ("/a/b.gguf=-2", Lora(Path("/a/b.gguf"), -2.0)),
+        ("/a=1/b=c.gguf", Lora(Path("/a=1/b=c.gguf"), 1.0)),
+        ("/a=1/b=2=3", Lora(Path("/a=1/b=2"), 3.0)),
+        ("~/b.gguf=0", Lora(Path.home() / "b.gguf", 0.0)),
+        ("0.5", Lora(Path.cwd() / "0.5", 1.0)),
+        ("=0.5", Lora(Path.cwd() / "=0.5", 1.0)),
+    ],
+)
+def test_an_adapter_is_a_file_or_a_file_with_a_scale(text: str, lora: Lora, monkeypatch: pytest.MonkeyPatch) -> None:
+    if text.startswith("~"):
+        lora = Lora(Path.home() / "b.gguf", lora.scale)
+    assert load_settings(ServeSettings, "serve", ["--lora", text]).model_options().lora == (lora,)
+    monkeypatch.setenv("MCP_LLAMA_LORA", json.dumps([text, str(lora)]))
+    assert load_settings(ServeSettings, "serve", []).model_options().lora == (lora, lora)
+
+
+@pytest.mark.parametrize("scale", ["nan", "inf", "-Infinity"])
+def test_a_scale_that_is_no_number_to_multiply_with_is_refused(scale: str) -> None:
+    with pytest.raises(ConfigError, match=r"^lora is \['a\.gguf=.*'\]: the scale must be a finite number\.$"):
+        load_settings(ServeSettings, "serve", ["--lora", f"a.gguf={scale}"])
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--type-k", "q6_K"),
+        ("--type-v", "f64"),
+        ("--rope-scaling", "dynamic"),
+        ("--rope-freq-base", "0"),
+        ("--rope-freq-base", "inf"),
+        ("--rope-freq-scale", "0"),
+        ("--rope-freq-scale", "nan"),
+        ("--rope-freq-scale", "inf"),
+        ("--yarn-orig-ctx", "0"),
+    ],
+)
+def test_a_value_that_llama_cpp_has_no_use_for_is_refused(flag: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{flag[2:].replace('-', '_')} is '{value}': "):
+        load_settings(ServeSettings, "serve", [flag, value])
+
+
 def test_files_are_the_same_in_whatever_folder_a_client_starts_a_server(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["--warm", "a.txt", "--warm", "~/b.txt", "--cache-dir", "cache"]
+    words = ["--warm", "a.txt", "--warm", "~/b.txt", "--cache-dir", "cache", "--lora", "a.gguf=0.5"]
     settings = load_settings(StdioSettings, "stdio", words)
     assert settings.warm == [tmp_path / "a.txt", Path.home() / "b.txt"]
     assert settings.cache_dir == tmp_path / "cache"
+    assert settings.lora == [Lora(tmp_path / "a.gguf", 0.5)]
     assert load_settings(StdioSettings, "stdio", []).cache_dir is None
 
 

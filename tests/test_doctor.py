@@ -8,6 +8,8 @@ import pytest
 
 from mcp_llama.config import load_settings
 from mcp_llama.doctor import REBUILD, Finding, compiler_of, cpu_flags, examine_compiler, probe, run_doctor
+from mcp_llama.engine.llama import Lora, ModelOptions
+from mcp_llama.loading_flags import model_of
 from mcp_llama.settings.model import DoctorSettings
 from tests.command import run_here
 from tests.isolation import isolation
@@ -147,7 +149,9 @@ def test_a_damaged_model_is_found_by_the_decode(capsys: pytest.CaptureFixture[st
     assert outcome.out.splitlines()[-1].startswith(f"FAIL  decode     {model} could not be loaded")
 
 
-def test_every_option_of_the_doctor_reaches_the_decode(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_option_of_the_doctor_reaches_the_decode(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, real_model_path: Path
+) -> None:
     commands: list[list[str]] = []
 
     def record(command: Sequence[str]) -> Finding:
@@ -156,9 +160,18 @@ def test_every_option_of_the_doctor_reaches_the_decode(monkeypatch: pytest.Monke
 
     monkeypatch.setattr("mcp_llama.doctor.probe", record)
     given = {"n_ctx": "2011", "n_slots": "202", "n_batch": "2033", "n_threads": "2044", "n_gpu_layers": "2055"}
-    given |= {"flash_attn": "off", "pooling": "cls", "n_cells": "2066"}
+    given |= {"flash_attn": "on", "pooling": "cls", "n_cells": "2066", "type_k": "q8_0", "type_v": "bf16"}
+    given |= {"rope_scaling": "yarn", "rope_freq_base": "207.7", "rope_freq_scale": "0.288", "yarn_orig_ctx": "2099"}
+    given |= {"lora": str(tmp_path / "one.gguf=0.211")}
     options = [name for name in DoctorSettings.model_fields if name not in ("config", "model", "log_level")]
-    arguments = [part for name in options for part in (f"--{name.replace('_', '-')}", given[name])]
-    assert run_doctor(load_settings(DoctorSettings, "doctor", arguments)) == 0
+    flags = [part for name in options if name != "no_mmap" for part in (f"--{name.replace('_', '-')}", given[name])]
+    other = Lora(tmp_path / "other.gguf")
+    flags += ["--no-mmap", "--lora", str(other.path)]
+    settings = load_settings(DoctorSettings, "doctor", flags)
+    assert run_doctor(settings) == 0
     (command,) = commands
-    assert [name for name in options if given[name] not in " ".join(command)] == []
+    assert command[1:3] == ["-m", "mcp_llama.probe"]
+    path, found = model_of(command[3:])
+    assert (path, found) == (real_model_path, settings.model_options())
+    assert found.lora == (Lora(tmp_path / "one.gguf", 0.211), other)
+    assert [name for name in options if getattr(found, name) == getattr(ModelOptions(), name)] == []

@@ -123,7 +123,15 @@ def test_every_option_of_an_answer_reaches_the_request(backend: Backend, tmp_pat
         "n_batch",
         "n_threads",
         "n_gpu_layers",
+        "no_mmap",
         "flash_attn",
+        "type_k",
+        "type_v",
+        "rope_scaling",
+        "rope_freq_base",
+        "rope_freq_scale",
+        "yarn_orig_ctx",
+        "lora",
         "pooling",
     }
     assert set(GenerateSettings.model_fields) == of_the_command | of_loading | {"log_level", "config"}

@@ -14,12 +14,12 @@ from mcp_llama.api import GenerateRequest, Limits, OutputFormat
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.bench.job import Answer, Batch, Job, Usage, batch_line, read_jobs
 from mcp_llama.bench.openai_wire import TEMPERATURE
-from mcp_llama.bench.options import model_of
 from mcp_llama.bench.script import Script
 from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.llama import LlamaModel
 from mcp_llama.engine.types import TokenDelta
 from mcp_llama.errors import McpLlamaError
+from mcp_llama.loading_flags import model_of
 from mcp_llama.models.pool import ModelPool
 from mcp_llama.models.source import ModelSource
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from mcp_llama.bench.record import Machine, Subject
-from mcp_llama.engine.llama import system_info
+from mcp_llama.engine.llama import files_of, size_of, system_info
 
 _CPUINFO = Path("/proc/cpuinfo")
 _CPUINFO_NAMES = ("model name", "Hardware", "Model", "cpu model", "cpu")
@@ -57,13 +57,15 @@ def linux_cpu(cpuinfo: str) -> str | None:
 
 def this_subject(model: Path, description: str, n_ctx: int, n_slots: int, n_threads: int) -> Subject:
     """The model file as it is on the disk, and the build that runs it."""
-    with model.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for part in files_of(model):
+        with part.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
     return Subject(
         model=model.name,
         description=description,
-        sha256=digest,
-        size=model.stat().st_size,
+        sha256=digest.hexdigest(),
+        size=size_of(model),
         n_ctx=n_ctx,
         n_slots=n_slots,
         n_threads=n_threads,

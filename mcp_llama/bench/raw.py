@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from mcp_llama.bench.job import Batch, batch_line, read_jobs
-from mcp_llama.bench.options import model_of
 from mcp_llama.bench.raw_loop import RawLoop
 from mcp_llama.engine.llama import LlamaModel
 from mcp_llama.errors import McpLlamaError
+from mcp_llama.loading_flags import model_of
 
 _Made = TypeVar("_Made")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from mcp_llama.chat.plan import ChatDefaults
 from mcp_llama.engine.cache_files import CacheFiles
 from mcp_llama.engine.contents import Contents
+from mcp_llama.engine.llama import files_of
 from mcp_llama.engine.model import DecodeAbortedError
 from mcp_llama.engine.prefix_cache import StoredPrefix
 from mcp_llama.errors import ConfigError, ModelLoadError
@@ -83,11 +84,12 @@ def _open(cache: CacheFolder, model: LoadableModel, is_wanted: Callable[[], bool
 
 def _file_hash(path: Path, is_wanted: Callable[[], bool]) -> str:
     digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_HASHED_AT_ONCE):
-            if not is_wanted():
-                raise DecodeAbortedError
-            digest.update(chunk)
+    for part in files_of(path):
+        with part.open("rb", buffering=0) as file:
+            while chunk := file.read(_HASHED_AT_ONCE):
+                if not is_wanted():
+                    raise DecodeAbortedError
+                digest.update(chunk)
     return digest.hexdigest()
 
 

@@ -211,6 +211,18 @@ async def test_another_model_file_finds_nothing_of_the_first(
     assert names == {hashlib.sha256(content).hexdigest()[:32] for content in (b"GGUF one", b"GGUF two")}
 
 
+async def test_all_parts_of_a_split_model_count(servers: Servers, tmp_path: Path) -> None:
+    first, second = (tmp_path / f"model-0000{number}-of-00002.gguf" for number in (1, 2))
+    await anyio.Path(first).write_bytes(b"GGUF one")
+    for content in (b"GGUF two", b"GGUF new"):
+        await anyio.Path(second).write_bytes(content)
+        backend, _ = servers.start(read_preparation([], tmp_path / "cache", first))
+        with anyio.fail_after(PATIENCE_S):
+            await backend.ready(None)
+    names = {path.name.split("-")[0] for path in (tmp_path / "cache").iterdir()}
+    assert names == {hashlib.sha256(content).hexdigest()[:32] for content in (b"GGUF oneGGUF two", b"GGUF oneGGUF new")}
+
+
 async def test_a_server_that_stops_does_not_wait_for_the_hash_of_its_model(
     servers: Servers, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,17 +8,24 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from mcp_llama.engine.llama.library import library_folder, system_info
 from mcp_llama.engine.llama.model import LlamaModel
-from mcp_llama.engine.llama.options import FlashAttention, ModelOptions
+from mcp_llama.engine.llama.options import CacheType, FlashAttention, Lora, ModelOptions, RopeScaling
+from mcp_llama.engine.llama.parts import files_of, size_of
 from mcp_llama.engine.llama.unloaded import MemoryNeed, UnloadedModel
-from mcp_llama.engine.llama.weights import check_file
+from mcp_llama.engine.llama.weights import check_file, file_size
 
 __all__ = [
+    "CacheType",
     "FlashAttention",
     "LlamaModel",
+    "Lora",
     "MemoryNeed",
     "ModelOptions",
+    "RopeScaling",
     "UnloadedModel",
     "check_file",
+    "file_size",
+    "files_of",
     "library_folder",
+    "size_of",
     "system_info",
 ]

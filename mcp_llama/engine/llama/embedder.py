@@ -4,12 +4,13 @@
 # llama_cpp's ctypes bindings carry few usable types.
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import llama_cpp.llama_cpp as lib
 import numpy as np
 
 from mcp_llama.engine.llama.batch import LlamaBatch
+from mcp_llama.engine.llama.contexts import Contexts
 from mcp_llama.engine.llama.library import check_status, first_error
 from mcp_llama.engine.model import EMBED_ROWS, DecodeError, Pooling, Rows, Vectors
 
@@ -26,25 +27,22 @@ def own_pooling(metadata: dict[str, str]) -> Pooling:
 class LlamaEmbedder:
     """Computes one text at a time, apart from the slots."""
 
-    def __init__(self, weights: "lib.llama_model_p", n_ctx: int, n_threads: int, flash_attention: int) -> None:
+    def __init__(self, contexts: Contexts, n_ctx: int, n_embd: int) -> None:
         """Make the context.
 
         Raises:
             DecodeError: there is no memory for it.
         """
-        params = lib.llama_context_default_params()
+        params = contexts.params()
         params.n_ctx = n_ctx
         params.n_seq_max = 1
         params.n_batch = params.n_ubatch = EMBED_ROWS
-        params.n_threads = params.n_threads_batch = n_threads
-        params.flash_attn_type = flash_attention
         params.embeddings = True
         # Pooling inside llama.cpp ends with each batch, and a text may take several.
         params.pooling_type = lib.LLAMA_POOLING_TYPE_NONE
-        params.no_perf = True
         self._batch = LlamaBatch(EMBED_ROWS)
-        self._n_embd: int = lib.llama_model_n_embd(weights)
-        self.context: Any = lib.llama_init_from_model(weights, params)
+        self._n_embd = n_embd
+        self.context = contexts.make(params)
         if not self.context:
             raise DecodeError(f"llama.cpp could not make a context for embeddings: {first_error()}")
 

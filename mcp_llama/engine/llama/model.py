@@ -12,28 +12,25 @@ from typing import Any, cast
 import llama_cpp.llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 from mcp_llama.engine.constraint import Constraint
+from mcp_llama.engine.llama.adapters import Adapters
 from mcp_llama.engine.llama.batch import LlamaBatch
 from mcp_llama.engine.llama.constrained_sampler import Candidates, ConstrainedSampler
+from mcp_llama.engine.llama.contexts import Contexts
 from mcp_llama.engine.llama.embedder import LlamaEmbedder, own_pooling
+from mcp_llama.engine.llama.fit import fit, kv_bytes
 from mcp_llama.engine.llama.library import check_status, first_error
 from mcp_llama.engine.llama.options import ModelOptions
+from mcp_llama.engine.llama.rope import read_rope
 from mcp_llama.engine.llama.sampler import LlamaSampler
 from mcp_llama.engine.llama.state_files import build_hash, load_state, save_state
 from mcp_llama.engine.llama.weights import Weights
 from mcp_llama.engine.model import DecodeError, Pooling, Rows, Vectors
 from mcp_llama.engine.sampling import SamplingParams
-from mcp_llama.errors import ConfigError, ModelLoadError
+from mcp_llama.errors import ModelLoadError
 
-_DEFAULT_N_CTX = 8192
-_DEFAULT_N_SLOTS = 4
-_MIN_N_CTX = 512
-_KV_SHARE_OF_MEMORY = 0.25
-_F16_BYTES = 2
 _MAX_KEPT_STATE = 32 * 2**20
-_FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 
 
 class LlamaModel(Weights):
@@ -50,6 +47,9 @@ class LlamaModel(Weights):
         """
         super().__init__(path, options, on_progress)
         try:
+            self._adapters = self._load_adapters(options)
+            self._contexts = Contexts(self._weights, options, self._head_size(), self._adapters)
+            self._kv_bytes_per_token = kv_bytes(self._kv_values_per_token(), options)
             self.n_ctx, self.n_slots = self._fit(options)
             self.has_lanes = options.n_cells is None
             self._is_cuttable = not (
@@ -60,8 +60,6 @@ class LlamaModel(Weights):
             self.n_cells = options.n_cells or self.n_ctx * self.n_slots
             self.n_batch = max(options.n_batch, self.n_slots)
             self.pooling: Pooling = options.pooling or own_pooling(self.metadata)
-            self._flash_attention = _FLASH_ATTENTION[options.flash_attn]
-            self._n_threads = options.n_threads or psutil.cpu_count(logical=False) or 1
             self._embedder: LlamaEmbedder | None = None
             self._context = self._new_context()
         except BaseException:
@@ -91,8 +89,9 @@ class LlamaModel(Weights):
 
     @property
     def memory(self) -> int:
-        """The bytes of weights and KV cache."""
-        return self.size + self.n_cells * self._kv_bytes_per_token()
+        """The bytes of weights, adapters and KV cache."""
+        adapters = self._adapters.size if self._adapters else 0
+        return self.size + adapters + self.n_cells * self._kv_bytes_per_token
 
     def decode(self, rows: Rows) -> None:
         """Compute the rows; see `Model.decode`."""
@@ -147,7 +146,7 @@ class LlamaModel(Weights):
         # Some models rotate positions otherwise in a long context; without flash attention, values lie transposed.
         lanes = self.n_slots if self.has_lanes else 1
         n_ctx: int = lib.llama_n_ctx_seq(self._context)
-        return f"build={build_hash()} n_ctx={n_ctx} lanes={lanes} flash_attn={self._flash_attention}"
+        return f"build={build_hash()} n_ctx={n_ctx} lanes={lanes} {self._contexts.kind}"
 
     def state_size(self, slot: int) -> int:
         """The bytes that the state of a slot takes; see `Model.state_size`."""
@@ -219,7 +218,7 @@ class LlamaModel(Weights):
     def embed(self, tokens: Sequence[int], position: int) -> Vectors:
         """The vectors of a text's next tokens; see `Model.embed`."""
         if self._embedder is None:
-            self._embedder = LlamaEmbedder(self._weights, self.n_ctx, self._n_threads, self._flash_attention)
+            self._embedder = LlamaEmbedder(self._contexts, self.n_ctx, lib.llama_model_n_embd(self._weights))
             self._listen_for_abort(self._embedder.context)
         return self._embedder.embed(tokens, position)
 
@@ -235,47 +234,35 @@ class LlamaModel(Weights):
         self.decode(Rows([0], [0], [0], [True]))
         self.truncate(0, 0)
 
-    def _fit(self, options: ModelOptions) -> tuple[int, int]:
-        """Context of one slot and number of slots, such that the KV cache takes a modest share of free memory."""
-        if options.n_ctx is not None and options.n_ctx > self.n_ctx_train:
-            raise ConfigError(f"n_ctx is {options.n_ctx:,}, but the model was trained on {self.n_ctx_train:,} tokens.")
-        if options.n_cells is not None and options.n_ctx is not None and options.n_ctx > options.n_cells:
-            raise ConfigError(f"n_ctx is {options.n_ctx:,}, but n_cells only {options.n_cells:,}. Raise n_cells.")
-        n_ctx = options.n_ctx or min(self.n_ctx_train, _DEFAULT_N_CTX, options.n_cells or _DEFAULT_N_CTX)
-        n_slots = options.n_slots or _DEFAULT_N_SLOTS
-        free = psutil.virtual_memory().available
-        token = self._kv_bytes_per_token()
-        if options.n_cells is None:
-            while options.n_slots is None and n_slots > 1 and n_slots * n_ctx * token > free * _KV_SHARE_OF_MEMORY:
-                n_slots -= 1
-            while options.n_ctx is None and n_ctx > _MIN_N_CTX and n_slots * n_ctx * token > free * _KV_SHARE_OF_MEMORY:
-                n_ctx //= 2
-        needed = (options.n_cells or n_slots * n_ctx) * token
-        if needed > free and not options.n_gpu_layers:
-            raise ModelLoadError(
-                f"{n_slots} slots of {n_ctx:,} tokens need {needed / 2**30:.1f} GiB for the KV cache, "
-                f"but only {free / 2**30:.1f} GiB of memory are free. Lower n_ctx, n_slots or n_cells."
-            )
-        return n_ctx, n_slots
+    def _load_adapters(self, options: ModelOptions) -> Adapters | None:
+        return Adapters(self._weights, options.lora) if options.lora else None
 
-    def _kv_bytes_per_token(self) -> int:
+    def _fit(self, options: ModelOptions) -> tuple[int, int]:
+        """Context of one slot and number of slots."""
+        rope = read_rope(self._weights, self.metadata, self.n_ctx_train)
+        return fit(self.name, options, rope, self._kv_bytes_per_token)
+
+    def _head_size(self) -> int:
+        named = self.metadata.get(f"{self.metadata.get('general.architecture')}.attention.key_length", "")
+        heads = max(1, lib.llama_model_n_head(self._weights))
+        return int(named) if named.isdecimal() else lib.llama_model_n_embd(self._weights) // heads
+
+    def _kv_values_per_token(self) -> int:
+        """How many keys a token has in all layers, and as many values."""
         heads = max(1, lib.llama_model_n_head(self._weights))
         width = lib.llama_model_n_embd(self._weights) // heads * lib.llama_model_n_head_kv(self._weights)
-        return 2 * width * lib.llama_model_n_layer(self._weights) * _F16_BYTES
+        return width * lib.llama_model_n_layer(self._weights)
 
     def _new_context(self) -> lib.llama_context_p:
-        params = lib.llama_context_default_params()
+        params = self._contexts.params()
         params.n_ctx = self.n_cells
         params.n_seq_max = self.n_slots
         # With a lane for each sequence, what a neighbour does changes neither the cells nor the bits of a result.
         params.kv_unified = not self.has_lanes
         params.n_batch = params.n_ubatch = self.n_batch
         params.n_outputs_max = self.n_slots
-        params.n_threads = params.n_threads_batch = self._n_threads
-        params.flash_attn_type = self._flash_attention
         params.swa_full = False
-        params.no_perf = True
-        context = lib.llama_init_from_model(self._weights, params)
+        context = self._contexts.make(params)
         if not context:
             raise ModelLoadError(f"llama.cpp could not make a context: {first_error()}")
         return context

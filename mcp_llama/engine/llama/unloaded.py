@@ -10,6 +10,7 @@ from pathlib import Path
 
 import llama_cpp.llama_cpp as lib
 
+from mcp_llama.engine.llama.adapters import adapter_size
 from mcp_llama.engine.llama.library import heard
 from mcp_llama.engine.llama.model import LlamaModel
 from mcp_llama.engine.llama.options import ModelOptions
@@ -22,7 +23,7 @@ _LEAST_N_CTX = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryNeed:
-    """Bytes that a model takes: its weights, the cache of all slots, and what it computes with."""
+    """Bytes that a model takes: its weights and adapters, the cache of all slots, and what it computes with."""
 
     weights: int
     cache: int
@@ -60,6 +61,10 @@ class UnloadedModel(LlamaModel):
         params.load_mode = lib.LLAMA_LOAD_MODE_NONE
         return load_weights(path, params, on_progress)
 
+    def _load_adapters(self, options: ModelOptions) -> None:
+        # They could only be loaded beside the weights.
+        self._size_of_adapters = adapter_size(options.lora)
+
     def _fit(self, options: ModelOptions) -> tuple[int, int]:
         try:
             return super()._fit(options)
@@ -70,15 +75,15 @@ class UnloadedModel(LlamaModel):
     def _new_context(self) -> lib.llama_context_p:
         with heard() as lines:
             context = super()._new_context()
-        cache, compute = _sizes(lines)
-        self.need = MemoryNeed(weights=self.size, cache=cache, compute=compute)
+        cache, compute = sizes_in(lines)
+        self.need = MemoryNeed(weights=self.size + self._size_of_adapters, cache=cache, compute=compute)
         return context
 
     def _prepare(self) -> None:
         """Nothing: there is no memory to compute in."""
 
 
-def _sizes(lines: list[str]) -> tuple[int, int]:
+def sizes_in(lines: list[str]) -> tuple[int, int]:
     """The bytes of all caches and of all other buffers, as llama.cpp's log has them."""
     cache = compute = 0.0
     for line in lines:

@@ -15,8 +15,10 @@ import llama_cpp.llama_cpp as lib
 import psutil
 from llguidance import LLTokenizer
 
+from mcp_llama.engine.llama.adapters import adapter_size
 from mcp_llama.engine.llama.library import clear_errors, first_error, start_library
 from mcp_llama.engine.llama.options import ModelOptions
+from mcp_llama.engine.llama.parts import check_parts, files_of, size_of, whole_stem
 from mcp_llama.engine.llama.readers import Readers
 from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.errors import EngineError, ModelLoadError, RequestError
@@ -48,6 +50,7 @@ class Weights:
 
     def __init__(self, path: Path, options: ModelOptions, on_progress: Callable[[float], bool] | None = None) -> None:
         """Load the file; see LlamaModel."""
+        self.name = whole_stem(path)
         self._weights = self._open(path, options, on_progress)
         if lib.llama_model_has_encoder(self._weights) or not lib.llama_model_has_decoder(self._weights):
             lib.llama_model_free(self._weights)
@@ -192,13 +195,13 @@ class Weights:
 
 
 def check_file(path: Path, options: ModelOptions) -> None:
-    """Refuse what can't be a model before llama.cpp sees it.
+    """Refuse what can't be loaded before llama.cpp sees it.
 
     Raises:
-        ModelLoadError: not a file, not GGUF, or larger than the free memory.
+        ModelLoadError: not a file, not GGUF, not whole, or larger than the free memory with its adapters.
     """
     check_gguf(path)
-    size, free = path.stat().st_size, psutil.virtual_memory().available
+    size, free = file_size(path, options), psutil.virtual_memory().available
     if size > free and not options.n_gpu_layers:
         raise ModelLoadError(
             f"{path.name} has {size / 2**30:.1f} GiB, but only {free / 2**30:.1f} GiB of memory are free. "
@@ -206,18 +209,29 @@ def check_file(path: Path, options: ModelOptions) -> None:
         )
 
 
-def check_gguf(path: Path) -> None:
-    """The same, of whatever size.
+def file_size(path: Path, options: ModelOptions) -> int:
+    """The bytes of all files of a model and of its adapters.
 
     Raises:
-        ModelLoadError: not a file, or not GGUF.
+        ModelLoadError: an adapter's file is missing.
+    """
+    return size_of(path) + adapter_size(options.lora)
+
+
+def check_gguf(path: Path) -> None:
+    """Refuse what can't be a model, of whatever size.
+
+    Raises:
+        ModelLoadError: not a file, not GGUF, not the first part of a model that is split, or one without the others.
     """
     if not path.is_file():
         raise ModelLoadError(f"No model file at {path}. Give the path of a GGUF file.")
-    with path.open("rb") as file:
-        magic = file.read(4)
-    if magic != b"GGUF":
-        raise ModelLoadError(f"{path} is not a GGUF file (it starts with {magic!r}). Give the path of a GGUF file.")
+    check_parts(path)
+    for part in files_of(path):
+        with part.open("rb") as file:
+            magic = file.read(4)
+        if magic != b"GGUF":
+            raise ModelLoadError(f"{part} is not a GGUF file (it starts with {magic!r}). Give the path of a GGUF file.")
 
 
 def recommended_sampling(metadata: dict[str, str]) -> dict[str, object]:
@@ -241,6 +255,8 @@ def load_params(options: ModelOptions) -> lib.llama_model_params:
     """What llama.cpp is to load."""
     params = lib.llama_model_default_params()
     params.n_gpu_layers = options.n_gpu_layers
+    if options.no_mmap:
+        params.load_mode = lib.LLAMA_LOAD_MODE_NONE
     return params
 
 

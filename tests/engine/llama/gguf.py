@@ -4,7 +4,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-_INT32, _FLOAT32, _STRING = 5, 6, 8
+_UINT32, _FLOAT32, _STRING = 4, 6, 8
 _HEADER = struct.Struct("<4sIQQ")
 _ALIGNMENT = 32
 
@@ -29,5 +29,5 @@ def _value(value: float | str) -> bytes:
     if isinstance(value, str):
         return struct.pack("<I", _STRING) + _text(value)
     if isinstance(value, int):
-        return struct.pack("<Ii", _INT32, value)
+        return struct.pack("<II", _UINT32, value)
     return struct.pack("<If", _FLOAT32, value)

@@ -9,6 +9,7 @@ With and without flash attention the quantised model rounds differently, and by 
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import llama_cpp
 import numpy as np
@@ -25,12 +26,15 @@ _POOLINGS: dict[Pooling, int] = {
 }
 
 
-def log_softmax(path: Path, tokens: Sequence[int], *, flash_attention: bool = True) -> Floats:
-    """The log probabilities of every next token, after each token of a text: shape (tokens, n_vocab)."""
+def log_softmax(path: Path, tokens: Sequence[int], *, flash_attention: bool = True, **options: Any) -> Floats:
+    """The log probabilities of every next token, after each token of a text: shape (tokens, n_vocab).
+
+    `options` are more of llama-cpp-python's own.
+    """
     with closing(
         llama_cpp.Llama(
             str(path), n_ctx=512, n_batch=512, n_threads=1, n_threads_batch=1, logits_all=True,
-            flash_attn=flash_attention, verbose=False,
+            flash_attn=flash_attention, verbose=False, **options,
         )
     ) as reference:  # fmt: skip
         reference.eval(tokens)
@@ -39,12 +43,12 @@ def log_softmax(path: Path, tokens: Sequence[int], *, flash_attention: bool = Tr
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-def pooled(path: Path, text: str, pooling: Pooling, *, flash_attention: bool = True) -> Floats:
+def pooled(path: Path, text: str, pooling: Pooling, *, flash_attention: bool = True, **options: Any) -> Floats:
     """The vector of a text, pooled by llama.cpp, of length 1."""
     with closing(
         llama_cpp.Llama(
             str(path), n_ctx=512, n_batch=512, n_ubatch=512, n_threads=1, n_threads_batch=1, embedding=True,
-            pooling_type=_POOLINGS[pooling], flash_attn=flash_attention, verbose=False,
+            pooling_type=_POOLINGS[pooling], flash_attn=flash_attention, verbose=False, **options,
         )
     ) as reference:  # fmt: skip
         vector = np.array(reference.embed(text, normalize=False), np.float64)

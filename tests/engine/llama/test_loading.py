@@ -63,7 +63,7 @@ def test_a_file_larger_than_the_free_memory_is_refused(monkeypatch: pytest.Monke
 
 
 def test_a_context_longer_than_the_model_was_trained_on_is_refused(real_model_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^n_ctx is 8,193, but the model was trained on 8,192 tokens\.$"):
+    with pytest.raises(ConfigError, match=r"^n_ctx is 8,193, but the model was trained on 8,192 tokens\. "):
         LlamaModel(real_model_path, ModelOptions(n_ctx=8193))
 
 

@@ -4,16 +4,23 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mcp_llama.engine.cache_files import CacheFiles
-from mcp_llama.engine.llama import LlamaModel
+from mcp_llama.engine.llama import LlamaModel, UnloadedModel
 from tests.engine.llama.conftest import OPTIONS
 from tests.engine.llama.decoding import complete, extend, greedy, tokens
 from tests.engine.sequences import GREEDY
 
 STORY = "Once upon a time there was a ship that sailed to the end of the world, " * 6
+
+
+@pytest.fixture(scope="module")
+def kinds() -> set[str]:
+    """The kinds of states that have been seen."""
+    return set()
 
 
 @pytest.fixture
@@ -119,16 +126,31 @@ def test_a_context_of_another_layout_has_another_kind_of_state_and_refuses_the_f
     model: LlamaModel, path: Path, real_model_path: Path
 ) -> None:
     kinds = {model.state_kind}
-    for changed in ({"n_slots": 2}, {"flash_attn": "off"}, {"n_cells": 512}):
+    for changed in ({"n_slots": 2}, {"flash_attn": "off"}, {"n_cells": 512}, {"type_k": "q8_0"}, {"type_v": "q8_0"}):
         other = LlamaModel(real_model_path, replace(OPTIONS, **changed))
         assert other.load_file(1, path) == []
         assert other.held_tokens(1) == 0
         kinds.add(other.state_kind)
         other.close()
-    assert len(kinds) == 4
+    assert len(kinds) == 6
 
 
-def test_another_context_size_has_another_kind_of_state(model: LlamaModel, real_model_path: Path) -> None:
-    other = LlamaModel(real_model_path, replace(OPTIONS, n_ctx=1024))
-    assert other.state_kind != model.state_kind
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"n_ctx": 1024},
+        {"type_k": "bf16"},
+        {"rope_scaling": "yarn", "rope_freq_scale": 0.5},
+        {"rope_scaling": "linear", "rope_freq_scale": 0.5},
+        {"rope_freq_scale": 0.25},
+        {"rope_freq_base": 50_000.0},
+        {"rope_scaling": "yarn", "rope_freq_scale": 0.5, "yarn_orig_ctx": 4096},
+    ],
+)
+def test_what_changes_the_contents_of_a_state_changes_its_kind(
+    changed: dict[str, Any], model: LlamaModel, kinds: set[str], real_model_path: Path
+) -> None:
+    other = UnloadedModel(real_model_path, replace(OPTIONS, **changed))
+    assert other.state_kind not in {model.state_kind, *kinds}
+    kinds.add(other.state_kind)
     other.close()

@@ -8,6 +8,7 @@ import pytest
 
 from mcp_llama.engine.llama import LlamaModel, ModelOptions, UnloadedModel
 from mcp_llama.engine.llama.library import heard
+from mcp_llama.engine.llama.unloaded import sizes_in
 from mcp_llama.errors import ConfigError, ModelLoadError
 
 MIB = 2**20
@@ -84,6 +85,18 @@ def test_a_damaged_file_and_an_option_that_does_not_fit_are_refused(real_model_p
         UnloadedModel(tmp_path / "nowhere.gguf", ModelOptions())
     with pytest.raises(ConfigError, match="trained on 8,192 tokens"):
         UnloadedModel(real_model_path, ModelOptions(n_ctx=10_000))
+
+
+def test_a_cache_is_counted_once_where_llama_cpp_tells_of_its_buffers_too() -> None:
+    lines = [
+        "llama_kv_cache:        CPU KV buffer size =     0.00 MiB",
+        "llama_kv_cache: size =   12.00 MiB (   512 cells,  12 layers,  4/4 seqs), K (f16):    6.00 MiB, V (f16): 6.00",
+        "llama_memory_recurrent:        CPU RS buffer size =     3.50 MiB",
+        "llama_memory_recurrent: size =    3.50 MiB (     4 cells,  24 layers,  4 seqs), R (f32):    0.50 MiB",
+        "llama_context:        CPU  output buffer size =     0.25 MiB",
+        "sched_reserve:        CPU compute buffer size =     1.00 MiB",
+    ]
+    assert sizes_in(lines) == (int(15.5 * MIB), int(1.25 * MIB))
 
 
 def test_only_what_is_logged_meanwhile_is_heard(real_model_path: Path) -> None:
