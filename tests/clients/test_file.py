@@ -1,6 +1,7 @@
 """A client's own file: what is replaced, what is kept beside it, and what is left alone."""
 
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,25 @@ def test_the_permissions_are_those_of_the_file_and_so_are_those_of_the_backup(mo
     backup = rewrite(file, upper).backup
     assert backup is not None
     assert [stat.S_IMODE(path.stat().st_mode) for path in (file, backup)] == [mode, mode]
+
+
+def test_nobody_else_can_read_what_only_the_owner_could(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    copymode = shutil.copymode
+
+    def watch(source: Path, path: Path) -> None:
+        made.append(stat.S_IMODE(path.stat().st_mode))
+        copymode(source, path)
+
+    monkeypatch.setattr(shutil, "copymode", watch)
+    rewrite(file, upper)
+    assert made == [0o600, 0o600]
+
+
+def test_a_reader_sees_the_old_file_or_the_new_one_and_never_a_part(file: Path) -> None:
+    with file.open("rb") as reader:
+        rewrite(file, upper)
+        assert reader.read() == BEFORE.encode()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give files away")
@@ -171,9 +191,14 @@ def test_a_file_that_must_not_be_written_is_left_alone(file: Path, monkeypatch: 
     assert names(file.parent) == {"settings.json"}
 
 
-def test_a_disk_that_is_full_costs_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("free", [0, 1])
+def test_a_disk_that_is_full_costs_nothing(free: int, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files: list[int] = []
+
     def full(number: int) -> None:
-        raise OSError(28, "No space left on device")
+        files.append(number)
+        if len(files) > free:
+            raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(MergeError, match=r"^No space left on device$"):

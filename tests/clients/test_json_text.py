@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_llama.clients.failure import MergeError
-from mcp_llama.clients.json_text import JsonFormat
+from mcp_llama.clients.json_text import Document, JsonFormat
+from mcp_llama.clients.shapes import Entry
+from mcp_llama.clients.target import Target
 from tests.clients.splices import ENTRY, TARGET, is_insertion_behind_a_comma
 
 JSON = JsonFormat(comments=False)
@@ -123,6 +125,11 @@ LAYOUTS = {
         '{\n  "mcpServers": {\n    "b": 2, // two\n    "mcp-llama": 1\n  },\n}',
     ),
     "one line": ('{"a": 1}', '{"a": 1, "mcpServers": {"mcp-llama": 1}}'),
+    "one line with nothing in it": ('{"mcpServers":{}}', '{"mcpServers":{"mcp-llama": 1}}'),
+    "a depth of its own": (
+        '{\n  "mcpServers": {\n        "b": 2\n  }\n}',
+        '{\n  "mcpServers": {\n        "b": 2,\n        "mcp-llama": 1\n  }\n}',
+    ),
     "one line in many": (
         '{\n  "mcpServers": { "b": {} }\n}',
         '{\n  "mcpServers": { "b": {}, "mcp-llama": 1 }\n}',
@@ -141,6 +148,26 @@ def test_a_replaced_entry_is_indented_as_the_old_one() -> None:
     assert JSONC.merge(text, TARGET, {"command": "/b"}) == (
         '{\n   "mcpServers": {\n      "mcp-llama": {\n         "command": "/b"\n      } // mine\n   }\n}'
     )
+
+
+def test_a_document_of_one_line_stays_one_when_an_entry_is_replaced() -> None:
+    assert JSON.merge('{"mcpServers":{"mcp-llama":{}},"a":1}', TARGET, {"b": 2}) == (
+        '{"mcpServers":{"mcp-llama":{"b": 2}},"a":1}'
+    )
+
+
+def test_the_same_entry_written_otherwise_is_left_as_it_is() -> None:
+    text = '{"mcpServers": {"mcp-llama": { "a" :\n"\\u00e4" }}}'
+    assert JSON.merge(text, TARGET, {"a": "ä"}) == text
+
+
+def test_an_outcome_that_says_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoilt(document: Document, target: Target, entry: Entry) -> str:
+        return '{"mcpServers": {"mcp-llama": 1}}'
+
+    monkeypatch.setattr(Document, "with_entry", spoilt)
+    with pytest.raises(MergeError, match="nothing can be added without touching more"):
+        JSON.merge('{"a": 1}', TARGET, {"b": 2})
 
 
 def test_numbers_and_truth_values_are_not_the_same_entry() -> None:

@@ -103,6 +103,11 @@ def test_windows_without_its_variables_is_found_from_the_home_folder() -> None:
     )
 
 
+def test_the_packaged_claude_desktop_has_its_file_where_windows_keeps_packages() -> None:
+    package = PureWindowsPath(r"D:\Local\Packages\Claude_pzs8sxrjxfjjc\LocalCache\Roaming\Claude")
+    assert CLIENTS["claude-desktop"].files(WINDOWS)[1] == package / "claude_desktop_config.json"
+
+
 def test_macos_does_not_take_variables_that_belong_to_linux() -> None:
     moved = Place(platform="darwin", home=MACOS.home, env={"XDG_CONFIG_HOME": "/x"})
     for client in ("claude-desktop", "vscode", "zed"):

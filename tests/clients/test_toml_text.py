@@ -79,6 +79,16 @@ def test_tables_below_the_entry_go_with_it_wherever_they_are() -> None:
     assert TOML.merge(text, TARGET, NEW) == f"{RENDERED}# x\n\n[t]\nd = 1\n\n# y\n\n[u]\n"
 
 
+def test_a_string_that_ends_like_a_comment_goes_with_its_table() -> None:
+    text = '[mcp_servers.mcp-llama]\nc = """\n\n# no comment"""\n# x\n'
+    assert TOML.merge(text, TARGET, NEW) == f"{RENDERED}# x\n"
+
+
+def test_the_same_entry_written_otherwise_is_left_as_it_is() -> None:
+    text = "[mcp_servers]\nmcp-llama = {b=2} # mine\n"
+    assert TOML.merge(text, TARGET, NEW) == text
+
+
 @pytest.mark.parametrize("text", ["", "\n", "a = 1", "a = 1\n"])
 def test_a_new_table_begins_on_a_line_of_its_own(text: str) -> None:
     merged = TOML.merge(text, TARGET, NEW)

@@ -115,6 +115,11 @@ LAYOUTS = {
         'mcpServers: [{"name": "mcp-llama"}, {name: c}]',
         CONTINUE,
     ),
+    "an item of nothing": (
+        "mcpServers:\n- name: a\n-\nb: 1\n",
+        "mcpServers:\n- name: a\n-\n- name: mcp-llama\nb: 1\n",
+        CONTINUE,
+    ),
     "nothing": ("extensions:\nb: 1\n", "extensions:\n  mcp-llama:\n    name: mcp-llama\nb: 1\n", GOOSE),
     "null": ("extensions: ~ # none", "extensions: # none\n  mcp-llama:\n    name: mcp-llama\n", GOOSE),
     "braces": (
@@ -138,7 +143,14 @@ def test_an_entry_is_written_as_the_file_around_it(before: str, after: str, targ
 
 def test_words_that_mean_something_in_yaml_stay_words() -> None:
     entry: dict[str, object] = {"args": ["no", "1.5", "null", "a: b", "#c", "- d", "C:\\e", "x" * 300 + " y"]}
-    assert load(YAML.merge("", GOOSE, entry)) == {"extensions": {"mcp-llama": entry}}
+    text = YAML.merge("", GOOSE, entry)
+    assert load(text) == {"extensions": {"mcp-llama": entry}}
+    assert f"{'x' * 300} y\n" in text
+
+
+def test_the_same_entry_written_otherwise_is_left_as_it_is() -> None:
+    text = "extensions: {'mcp-llama': {b: 0x2}} # mine\n"
+    assert YAML.merge(text, GOOSE, {"b": 2}) == text
 
 
 @pytest.mark.parametrize(
