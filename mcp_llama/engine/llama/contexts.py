@@ -82,7 +82,7 @@ class Contexts:
 
 
 def check_types(options: ModelOptions, head_size: int) -> None:
-    """Refuse what llama.cpp refuses with other words, or does not survive.
+    """Refuse what llama.cpp refuses with other words, or computes wrongly: quantised keys without flash attention.
 
     Raises:
         ConfigError: the types of the cache fit neither flash attention nor the model.

@@ -1,6 +1,7 @@
 import gc
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import psutil
 import pytest
 
 from mcp_llama.engine.llama import LlamaModel, ModelOptions
+from mcp_llama.engine.llama.library import heard
 from mcp_llama.engine.llama.weights import check_file, recommended_sampling
 from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.errors import ConfigError, ModelLoadError
@@ -74,6 +76,13 @@ def test_loading_goes_from_nothing_to_all_and_leaves_the_slots_empty(real_model_
     model.close()
     assert all(before <= after for before, after in pairwise(shares))
     assert 0 <= shares[0] < shares[-1] == 1
+
+
+@pytest.mark.parametrize("no_mmap", [False, True])
+def test_a_file_is_mapped_unless_that_is_not_wanted(no_mmap: bool, real_model_path: Path) -> None:
+    with heard() as lines:
+        LlamaModel(real_model_path, replace(SMALL, no_mmap=no_mmap)).close()
+    assert any("CPU_Mapped model buffer" in line for line in lines) != no_mmap
 
 
 def test_loading_ends_when_it_is_told_to(real_model_path: Path) -> None:
