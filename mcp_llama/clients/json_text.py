@@ -61,7 +61,7 @@ class Document:
 
     def __init__(self, text: str, *, comments: bool) -> None:
         self._text = text
-        self._bare = _COMMENT.sub(_blank, text) if comments else text
+        self._bare = _COMMENT.sub(_blank, text)
         self._plain = _TRAILING_COMMA.sub(_blank, self._bare) if comments else text
         self._decoder = json.JSONDecoder(parse_constant=_refuse_constant)
         self.empty = not self._plain.strip(_SPACE)

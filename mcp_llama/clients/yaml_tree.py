@@ -101,8 +101,7 @@ class Node:
         if self.flow or self.empty:
             return end
         if self.listed:
-            last = self.items()[-1]
-            return last.end() if last.start < last.raw.end_mark.index else len(self.text[:end].rstrip())
+            return self.items()[-1].end()
         last_key, last = self.pairs()[-1]
         return last.end(last_key)
 
