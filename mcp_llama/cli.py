@@ -33,6 +33,12 @@ from mcp_llama.settings.bench import BenchSettings
 from mcp_llama.settings.clients import ClientSettings
 from mcp_llama.settings.command import CommandSettings
 from mcp_llama.settings.model import DoctorSettings
+from mcp_llama.settings.models import (
+    ModelsDefaultSettings,
+    ModelsInfoSettings,
+    ModelsListSettings,
+    ModelsRemoveSettings,
+)
 from mcp_llama.settings.pull import PullSettings
 from mcp_llama.settings.server import ServeSettings, StdioSettings
 from mcp_llama.settings.text import ChatSettings, GenerateSettings
@@ -45,7 +51,11 @@ mcp-llama {__version__}: a local llama.cpp model as tools for agents, token by t
   mcp-llama stdio                       MCP over stdin and stdout, for Claude Desktop and others
   mcp-llama generate "Once upon a time" continue a text here on the terminal
   mcp-llama chat "Why is the sky blue?" ask once; without a question, hold a conversation
+  mcp-llama models list                 the models on this machine, Ollama's and LM Studio's among them
+  mcp-llama models info NAME            what a model can do, and how much memory it needs
+  mcp-llama models default NAME         the model that is used when none is named
   mcp-llama models pull hf:OWNER/REPO   download a model from Hugging Face
+  mcp-llama models rm NAME              delete a model that was downloaded
   mcp-llama config claude-desktop       the entry for an MCP client; --write merges it into the client's file
   mcp-llama doctor                      check this machine, the build and the model
   mcp-llama bench                       measure how fast this machine runs the model
@@ -92,6 +102,10 @@ def run(arguments: list[str]) -> int:
     if arguments[0] in ("-V", "--version"):
         print(__version__)
         return 0
+    actions = _actions(arguments[0])
+    if actions and arguments[1:2] in ([], ["-h"], ["--help"], ["help"]):
+        print(_actions_help(arguments[0], actions))
+        return 0
     try:
         command, rest = _split_command(arguments)
         settings = load_settings(SETTINGS[command], command, rest)
@@ -111,7 +125,21 @@ def _split_command(arguments: list[str]) -> tuple[str, list[str]]:
         command = " ".join(arguments[:words])
         if command in _COMMANDS:
             return command, arguments[words:]
+    actions = _actions(arguments[0])
+    if actions:
+        raise ConfigError(str(UnknownNameError(f"action of {arguments[0]}", arguments[1], actions)))
     raise ConfigError(str(UnknownNameError("command", arguments[0], _COMMANDS)))
+
+
+def _actions(group: str) -> dict[str, str]:
+    """The second words of commands that begin with this one, and what they do; none if there are no such commands."""
+    described = {command: str(SETTINGS[command].__doc__) for command in _COMMANDS if command.startswith(f"{group} ")}
+    return {command.partition(" ")[2]: text.split(".")[0] for command, text in described.items()}
+
+
+def _actions_help(group: str, actions: dict[str, str]) -> str:
+    lines = [f"  mcp-llama {group} {action:<10}{text}" for action, text in actions.items()]
+    return "\n".join([f"usage: mcp-llama {group} ACTION [--help]\n", *lines])
 
 
 def _fail(error: McpLlamaError, status: int) -> int:
@@ -185,6 +213,30 @@ def _chat(settings: ChatSettings) -> int:
     return run_chat(text_backend(settings, find_model(settings.model)), settings)
 
 
+def _models_list(settings: ModelsListSettings) -> int:
+    from mcp_llama.model_commands.listing import run_list
+
+    return run_list(settings)
+
+
+def _models_info(settings: ModelsInfoSettings) -> int:
+    from mcp_llama.model_commands.info import run_info
+
+    return run_info(settings)
+
+
+def _models_default(settings: ModelsDefaultSettings) -> int:
+    from mcp_llama.model_commands.default import run_default
+
+    return run_default(settings)
+
+
+def _models_remove(settings: ModelsRemoveSettings) -> int:
+    from mcp_llama.model_commands.removal import run_remove
+
+    return run_remove(settings)
+
+
 def _pull(settings: PullSettings) -> int:
     # What asks the hub takes longer to import than all the rest.
     from mcp_llama.models.pull import pull
@@ -221,7 +273,11 @@ _COMMANDS = cast(
         "stdio": _stdio,
         "generate": _generate,
         "chat": _chat,
+        "models list": _models_list,
+        "models info": _models_info,
+        "models default": _models_default,
         "models pull": _pull,
+        "models rm": _models_remove,
         "config": _config,
         "doctor": _doctor,
         "bench": _bench,

@@ -27,6 +27,12 @@ from mcp_llama.settings.bench import BenchSettings
 from mcp_llama.settings.clients import ClientSettings
 from mcp_llama.settings.command import ENV_PREFIX, CommandSettings
 from mcp_llama.settings.model import DoctorSettings
+from mcp_llama.settings.models import (
+    ModelsDefaultSettings,
+    ModelsInfoSettings,
+    ModelsListSettings,
+    ModelsRemoveSettings,
+)
 from mcp_llama.settings.pull import PullSettings
 from mcp_llama.settings.server import ServeSettings, StdioSettings
 from mcp_llama.settings.text import ChatSettings, GenerateSettings
@@ -36,12 +42,29 @@ SETTINGS: dict[str, type[CommandSettings]] = {
     "stdio": StdioSettings,
     "generate": GenerateSettings,
     "chat": ChatSettings,
+    "models list": ModelsListSettings,
+    "models info": ModelsInfoSettings,
+    "models default": ModelsDefaultSettings,
     "models pull": PullSettings,
+    "models rm": ModelsRemoveSettings,
     "config": ClientSettings,
     "doctor": DoctorSettings,
     "bench": BenchSettings,
 }
-_NOT_IN_FILES = ("prompt", "message", "repo", "config", "json_", "plot", "client", "name", "url", "file", "write")
+_NOT_IN_FILES = (
+    "prompt",
+    "message",
+    "repo",
+    "config",
+    "json_",
+    "plot",
+    "client",
+    "name",
+    "url",
+    "file",
+    "write",
+    "yes",
+)
 # Hosts of MCP bundles hand this over, as it is, for a field of their form that was left blank.
 _BLANK = re.compile(r"^(\$\{user_config\.[^}]*\})?$")
 
@@ -68,6 +91,11 @@ def load_settings(settings_cls: type[AnySettings], command: str, arguments: Sequ
         raise ConfigError(f"{error}. Lists and tables in the environment are JSON.") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{config.get('toml_file')} is not valid TOML: {error}.") from error
+
+
+def user_file() -> Path:
+    """The TOML file of this user, which need not exist."""
+    return user_config_path("mcp-llama") / "config.toml"
 
 
 class _Sources(BaseSettings):
@@ -123,7 +151,7 @@ def _toml_path(given: object) -> Path | None:
     """The file that a flag or the environment names, or else the user's own if there is one."""
     named = given or _BLANK.sub("", os.environ.get(f"{ENV_PREFIX}CONFIG", ""))
     if not named:
-        path = user_config_path("mcp-llama") / "config.toml"
+        path = user_file()
         return path if path.is_file() else None
     path = Path(str(named)).expanduser()
     if not path.is_file():

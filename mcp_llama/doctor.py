@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,7 +16,9 @@ from pydantic import TypeAdapter, ValidationError
 from mcp_llama.engine.llama import library_folder, system_info
 from mcp_llama.errors import ModelLoadError
 from mcp_llama.loading_flags import loading_flags
+from mcp_llama.models.catalog import Catalog
 from mcp_llama.models.files import find_model
+from mcp_llama.models.stored import STORE_TITLES, Store
 from mcp_llama.probe import Failure, Report
 from mcp_llama.settings.model import DoctorSettings
 
@@ -57,6 +60,7 @@ def _examine(settings: DoctorSettings) -> Iterator[Finding]:
     yield Finding(True, "python", f"{platform.python_version()} on {platform.platform()}")
     yield Finding(True, "llama.cpp", f"llama-cpp-python {version('llama-cpp-python')}: {system_info()}")
     yield examine_compiler(compiler_of(library_folder()), cpu_flags())
+    yield Finding(True, "models", _found_models())
     try:
         file = find_model(settings.model)
     except ModelLoadError as error:
@@ -65,6 +69,13 @@ def _examine(settings: DoctorSettings) -> Iterator[Finding]:
     yield Finding(True, "model", f"{file.path} ({file.reason})")
     flags = loading_flags(settings)
     yield probe([sys.executable, "-m", "mcp_llama.probe", "--model", str(file.path), *flags])
+
+
+def _found_models() -> str:
+    """How many models there are, and where."""
+    counts: Counter[Store] = Counter(model.store for model in Catalog.scan().models())
+    places = ", ".join(f"{count} in {STORE_TITLES[store]}" for store, count in counts.items())
+    return f"{counts.total()} found: {places}" if counts else "none found; `mcp-llama models pull` downloads one"
 
 
 def examine_compiler(compiler: str | None, flags: frozenset[str]) -> Finding:

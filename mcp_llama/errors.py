@@ -3,8 +3,8 @@
     McpLlamaError
     ├─ ConfigError            an option is wrong; nothing was loaded
     ├─ ModelLoadError         the model is missing, damaged, unsupported or too large
-    ├─ PullError              a model cannot be downloaded
     │  └─ ModelNameError      a name that means no model of this machine, or several
+    ├─ PullError              a model cannot be downloaded
     ├─ RequestError           the caller can fix the request
     │  ├─ ContextLengthError  prompt and max_tokens do not fit the context
     │  ├─ ConstraintError     a schema, expression or grammar cannot be enforced

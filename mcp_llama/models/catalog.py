@@ -37,7 +37,7 @@ class Catalog:
         return self._models
 
     def find(self, name: str) -> StoredModel:
-        """The model that a name, the path of its file, or a short form that no other model has stands for.
+        """The model that a name, the path of its file, or a short form or beginning that no other has stands for.
 
         Raises:
             ModelNameError: there is none, or more than one.
@@ -62,7 +62,7 @@ class Catalog:
             found = [model for model in self._models if form in _words(model)]
             if found:
                 return found
-        return []
+        return [model for model in self._models if any(_begins(word, wanted) for word in _words(model))]
 
     def _similar(self, wanted: str) -> list[str]:
         """The names of models that may be meant: those that contain the word, else those spelled nearly so."""
@@ -83,6 +83,12 @@ def path_of(text: str) -> Path:
 
 def _words(model: StoredModel) -> list[str]:
     return [word.casefold() for word in (model.name, *model.aliases)]
+
+
+def _begins(word: str, wanted: str) -> bool:
+    """Whether a word begins with this one, and goes on with a mark: qwen3-8b with qwen3, but not with qwen."""
+    rest = word.removeprefix(wanted)
+    return bool(wanted) and rest != word and not rest[:1].isalnum()
 
 
 def _merged(models: Iterable[StoredModel]) -> Iterator[StoredModel]:

@@ -8,7 +8,7 @@ from mcp_llama.errors import ModelLoadError
 from mcp_llama.models.catalog import Catalog, path_of
 from mcp_llama.models.embedded import embedded_model
 from mcp_llama.models.gguf_folder import is_part, whole_stem
-from mcp_llama.models.stored import StoredModel
+from mcp_llama.models.stored import STORE_TITLES, StoredModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def stored_file(stored: StoredModel) -> ModelFile:
             f"{stored.name} is not complete: {stored.missing_parts} of its parts are missing in {stored.path.parent}. "
             "Download it again."
         )
-    reason = f"it was given as the option model, and is a model of {stored.store}"
+    reason = f"it was given as the option model, and found in {STORE_TITLES[stored.store]}"
     return ModelFile(name=stored.name, path=_real(stored.path), reason=reason)
 
 

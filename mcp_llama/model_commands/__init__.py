@@ -1,0 +1,1 @@
+"""The commands `models list`, `models info`, `models default` and `models rm`."""

@@ -1,0 +1,20 @@
+"""The quantisation of a model that is not loaded, as far as its name or the first page of its file tells it."""
+
+from mcp_llama.models.gguf_folder import whole_stem
+from mcp_llama.models.gguf_head import GgufHead
+from mcp_llama.models.names import quantisation_in
+from mcp_llama.models.stored import StoredModel
+
+FILE_TYPES = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M",
+    13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K", 19: "IQ2_XXS", 20: "IQ2_XS",
+    21: "Q2_K_S", 22: "IQ3_XS", 23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S",
+    29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0", 38: "MXFP4_MOE",
+}  # fmt: skip
+"""What llama.cpp calls the values of `general.file_type`."""
+
+
+def quantisation_of(model: StoredModel, head: GgufHead | None) -> str | None:
+    """That of the file's name, which may be more exact, or else that of its head."""
+    named = quantisation_in(whole_stem(model.path))
+    return named or (FILE_TYPES.get(head.file_type) if head and head.file_type is not None else None)
