@@ -88,7 +88,7 @@ def _words(model: StoredModel) -> list[str]:
 def _begins(word: str, wanted: str) -> bool:
     """Whether a word begins with this one, and goes on with a mark: qwen3-8b with qwen3, but not with qwen."""
     rest = word.removeprefix(wanted)
-    return bool(wanted) and rest != word and not rest[:1].isalnum()
+    return rest != word and not rest[:1].isalnum()
 
 
 def _merged(models: Iterable[StoredModel]) -> Iterator[StoredModel]:

@@ -110,6 +110,7 @@ def other(machine: Machine, tmp_path: Path) -> Callable[[str], Path]:
     [
         (TEMPLATE, "system messages, tools, parallel tool calls, reasoning"),
         ("{{ messages[-1].content }}", "plain turns"),
+        ("{{ messages }}", "system messages"),
         ("{% for %}", "no usable template; take generate"),
     ],
 )
