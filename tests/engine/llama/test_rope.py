@@ -154,21 +154,47 @@ def test_the_model_takes_a_context_that_the_options_stretch(real_model_path: Pat
         UnloadedModel(real_model_path, replace(options, n_ctx=16_385))
 
 
-def test_what_the_file_says_counts(real_model_path: Path, tmp_path: Path) -> None:
-    path = tmp_path / "yarn.gguf"
-    prefix = "llama.rope.scaling"
-    copy_with_metadata(
-        real_model_path,
-        path,
-        {f"{prefix}.type": "yarn", f"{prefix}.factor": 4.0, f"{prefix}.original_context_length": 2048},
-    )
-    found: list[int] = []
-    for options in ({}, {"rope_scaling": "none"}, {"rope_freq_scale": 0.125}, {"yarn_orig_ctx": 1024}):
+@pytest.mark.parametrize(
+    ("metadata", "reaches"),
+    [
+        (
+            {"type": "yarn", "factor": 4.0, "original_context_length": 1024},
+            [({}, 8192), ({"rope_scaling": "none"}, 1024), ({"rope_scaling": "yarn"}, 4096)],
+        ),
+        (
+            {"type": "linear", "factor": 2.0},
+            [({}, 8192), ({"rope_scaling": "none"}, 4096), ({"rope_freq_scale": 0.25}, 16_384)],
+        ),
+    ],
+)
+def test_what_the_file_says_counts(
+    metadata: dict[str, float | str],
+    reaches: list[tuple[dict[str, Any], int]],
+    real_model_path: Path,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "stretched.gguf"
+    copy_with_metadata(real_model_path, path, {f"llama.rope.scaling.{key}": value for key, value in metadata.items()})
+    found: list[tuple[dict[str, Any], int]] = []
+    for options, _ in reaches:
         model = UnloadedModel(path, replace(SMALL, n_ctx=100_000, cut_n_ctx=True, **options))
-        found.append(model.n_ctx)
+        found.append((options, model.n_ctx))
         model.close()
     path.unlink()
-    assert found == [8192, 2048, 16_384, 4096]
+    assert found == reaches
+
+
+def test_a_model_without_rope_refuses_its_options(real_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_llama.engine.llama.rope.lib.llama_model_rope_type", lambda weights: -1)
+    with pytest.raises(ConfigError, match="no rotary positions"):
+        UnloadedModel(real_model_path, replace(SMALL, rope_freq_base=50_000.0))
+    UnloadedModel(real_model_path, SMALL).close()
+
+
+def test_a_context_larger_than_the_pool_of_cells_is_refused() -> None:
+    assert refusal(PLAIN, n_ctx=300, n_cells=299) == "n_ctx is 300, but n_cells only 299. Raise n_cells."
+    assert fit("tiny", ModelOptions(n_ctx=300, n_cells=300, n_slots=2), PLAIN, 1) == (300, 2)
+    assert fit("tiny", ModelOptions(n_cells=299, n_slots=2), PLAIN, 1) == (299, 2)
 
 
 def test_a_model_that_need_not_have_it_all_gets_the_context_it_was_trained_on(
