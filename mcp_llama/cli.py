@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import cast
 
 from rich.console import Console
@@ -239,8 +240,13 @@ def _models_remove(settings: ModelsRemoveSettings) -> int:
 
 def _pull(settings: PullSettings) -> int:
     # What asks the hub takes longer to import than all the rest.
-    from mcp_llama.models.pull import pull
-    from mcp_llama.models.pull_view import PullView
+    try:
+        # It prints what is wrong with its variables.
+        with redirect_stdout(sys.stderr):
+            from mcp_llama.models.pull import pull
+            from mcp_llama.models.pull_view import PullView
+    except ValueError as error:
+        raise ConfigError(f"A variable HF_… has a value that cannot be used: {error}.") from error
 
     path = pull(parse_reference(settings.repo), models_folder(), PullView(Console(stderr=True)))
     print(f"Use it: mcp-llama serve --model {shlex.quote(str(path))}", file=sys.stderr)

@@ -49,7 +49,7 @@ class Download:
                 if out.tell() > done:
                     failures = 0
                 elif problem is None:
-                    problem = UnreachableError(f"{self._file.name} comes without a byte.")
+                    problem = UnreachableError(f"{self._file.name} comes without a new byte.")
                 if problem is not None:
                     self._wait(failures, problem, out.tell())
                     failures += 1

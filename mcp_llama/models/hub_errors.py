@@ -54,7 +54,7 @@ def explained(repo: str) -> Generator[None]:
     except httpx2.UnsupportedProtocol as error:
         raise PullError(_no_hub()) from error
     except httpx2.TransportError as error:
-        reason = _without_token(str(error)).rstrip(".") or type(error).__name__
+        reason = str(error).rstrip(".") or type(error).__name__
         raise UnreachableError(
             f"No connection to {host()}: {reason}. Check the network, a proxy, and HF_ENDPOINT if it is set."
         ) from error
@@ -153,8 +153,3 @@ def _is_token_refused(error: HfHubHTTPError) -> bool:
 
 def _page(repo: str) -> str:
     return f"{constants.ENDPOINT}/{repo}" if "@" not in constants.ENDPOINT else f"https://{host()}/{repo}"
-
-
-def _without_token(text: str) -> str:
-    token = get_token()
-    return text.replace(token, "…") if token else text

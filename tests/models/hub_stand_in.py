@@ -51,6 +51,7 @@ class HubRepo:
     is_gated: bool = False
     is_private: bool = False
     moved_to: str | None = None
+    warning: str | None = None
 
     def sha256(self, path: str) -> str:
         return self.claimed_sha256.get(path) or hashlib.sha256(self.files[path]).hexdigest()
@@ -183,8 +184,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def reply_json(self, value: object) -> None:
-        self.reply(HTTPStatus.OK, {"Content-Type": "application/json"}, json.dumps(value).encode())
+    def reply_json(self, value: object, headers: Mapping[str, str] | None = None) -> None:
+        self.reply(HTTPStatus.OK, {"Content-Type": "application/json", **(headers or {})}, json.dumps(value).encode())
 
 
 def _answer_as_hub(hub: HubStandIn, request: Request, handler: _Handler) -> None:
@@ -218,7 +219,8 @@ def _answer_info(hub: HubStandIn, request: Request, handler: _Handler, name: str
         return handler.refuse(Refusal(404, {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"}))
     assert "blobs" in urlsplit(request.path).query
     siblings = [repo.sibling(path) for path in repo.files]
-    return handler.reply_json({"id": name, "sha": repo.commit, "private": repo.is_private, "siblings": siblings})
+    value = {"id": name, "sha": repo.commit, "private": repo.is_private, "siblings": siblings}
+    return handler.reply_json(value, {"X-HF-Warning": repo.warning} if repo.warning else {})
 
 
 def _answer_resolve(hub: HubStandIn, request: Request, handler: _Handler, name: str, path: str) -> None:

@@ -234,11 +234,19 @@ def test_of_a_mirror_that_lists_names_only_the_headers_are_read(here: Pulling) -
 
 
 def test_an_answer_that_does_not_end_is_not_followed(here: Pulling) -> None:
-    here.repo.claimed_size[FILE] = 1000
+    here.repo.claimed_size[FILE] = size = len(CONTENT) - 1
     here.hub.ignores_ranges = True
     outcome = here.pull()
-    assert outcome.err.splitlines()[-1] == f"mcp-llama: The hub sends more than the 1,000 bytes that {FILE} has."
+    assert outcome.err.splitlines()[-1] == f"mcp-llama: The hub sends more than the {size:,} bytes that {FILE} has."
     assert here.kept() == []
+
+
+def test_a_file_shorter_than_it_should_be_is_given_up(here: Pulling) -> None:
+    here.repo.claimed_size[FILE] = len(CONTENT) + 1
+    here.hub.ignores_ranges = True
+    outcome = here.pull()
+    assert outcome.status == 1
+    assert f"{FILE} comes without a new byte. " in outcome.err.splitlines()[-1]
 
 
 def test_what_an_earlier_pull_brought_serves_where_the_hub_cannot_be_asked(

@@ -41,10 +41,12 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def test_a_model_that_was_pulled_is_used(hub: HubStandIn, environment: dict[str, str], real_model_path: Path) -> None:
     name = "SmolLM2-135M-Instruct-Q4_1.gguf"
-    hub.repos["maker/SmolLM2-GGUF"] = HubRepo({name: real_model_path.read_bytes()}, is_gated=True)
+    repo = HubRepo({name: real_model_path.read_bytes()}, is_gated=True, warning="model; Mind this.")
+    hub.repos["maker/SmolLM2-GGUF"] = repo
     environment["HF_TOKEN"] = "hf_member"
     status, out, err = finished(start(environment, "models", "pull", "hf:maker/SmolLM2-GGUF:q4_1"))
     assert status == 0, err
+    assert err.count("Mind this.") == 1
     path = Path(out.splitlines()[-1])
     assert path.parts[-3:] == ("maker", "SmolLM2-GGUF", name)
     answer = start(
@@ -59,6 +61,13 @@ def test_offline_mode_of_the_environment_asks_nothing(hub: HubStandIn, environme
     line = "mcp-llama: HF_HUB_OFFLINE is set, so the hub is not asked. Unset it to download.\n"
     assert (status, out, err) == (1, "", line)
     assert hub.requests == []
+
+
+def test_a_variable_that_huggingface_hub_cannot_use_is_told(environment: dict[str, str]) -> None:
+    status, out, err = finished(start({**environment, "HF_HUB_DOWNLOAD_TIMEOUT": "soon"}, "models", "pull", REPO))
+    line = "mcp-llama: A variable HF_… has a value that cannot be used: invalid literal for int() with base 10: 'soon'."
+    assert (status, out, err.splitlines()[-1]) == (2, "", line)
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])

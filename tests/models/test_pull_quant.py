@@ -59,7 +59,8 @@ def test_the_quantisation_is_read_from_the_name_or_the_folder(path: str, quant: 
 @pytest.mark.parametrize(
     "path",
     ["mmproj-model-f16.gguf", "mmproj-Q8_0.gguf", "tiny-mmproj-Q4_0.gguf", "imatrix.gguf", "Tiny.imatrix.gguf",
-     "tiny-imatrix.gguf", "tiny-lora.gguf", "Tiny-LoRA-F16.gguf", "adapter-f32.gguf"],
+     "tiny-imatrix.gguf", "tiny-lora.gguf", "Tiny-LoRA-F16.gguf", "adapter-f32.gguf",
+     "tiny-lora-q8_0.gguf"],
 )  # fmt: skip
 def test_projectors_matrices_and_adapters_are_no_models(path: str) -> None:
     assert variants([RepoFile(path=path, size=1)]) == []

@@ -84,11 +84,27 @@ def test_a_repository_that_is_not_there_is_answered_with_those_of_like_names(her
     assert said(here, "ovner/Tiny-GGUF").endswith(f" Perhaps hf:{REPO}?")
 
 
+def test_the_nearest_of_like_names_comes_first(here: Pulling) -> None:
+    far = [f"maker{number}/Quite-Another-Tiny-With-A-Long-Name-GGUF" for number in range(3)]
+    here.hub.repos = {**{name: HubRepo({FILE: CONTENT}) for name in far}, **here.hub.repos}
+    assert " Perhaps hf:owner/Tiny-GGUF" in said(here, "ovner/Tiny-GGUF")
+
+
+def test_a_like_name_need_not_say_gguf_at_the_same_place(here: Pulling) -> None:
+    here.hub.repos = {"owner/Tiny-Instruct-GGUF": HubRepo({FILE: CONTENT})}
+    assert said(here, "owner/Tiny-GGUF").endswith(" Perhaps hf:owner/Tiny-Instruct-GGUF?")
+
+
 def test_a_repository_without_gguf_is_answered_with_one_that_has_them(here: Pulling) -> None:
     here.hub.repos["maker/Tiny"] = HubRepo({"model.safetensors": b"x"})
     assert said(here, "maker/Tiny") == f"maker/Tiny has no GGUF model. Perhaps hf:{REPO}?"
     here.hub.refusals["/api/models"] = [Refusal(500)]
     assert said(here, "maker/Tiny") == "maker/Tiny has no GGUF model."
+
+
+def test_a_repository_is_not_suggested_instead_of_itself(here: Pulling) -> None:
+    here.repo.files = {"mmproj-f16.gguf": CONTENT}
+    assert said(here) == f"{REPO} has no GGUF model, only mmproj-f16.gguf, which is no model by itself."
 
 
 def test_an_unknown_quantisation(here: Pulling) -> None:
@@ -140,8 +156,9 @@ def test_a_limit_that_lasts_long_is_not_waited_for(here: Pulling) -> None:
 def test_a_hub_that_is_out_of_order(here: Pulling, host: str) -> None:
     here.hub.refusals[INFO] = [Refusal(503)]
     assert said(here) == f"{host} answers 503. Try again later."
-    here.hub.refusals[INFO] = [Refusal(418)]
-    assert said(here) == f"{host} answers 418 for {REPO}."
+    for status in (400, 418):
+        here.hub.refusals[INFO] = [Refusal(status)]
+        assert said(here) == f"{host} answers {status} for {REPO}."
 
 
 def test_a_hub_that_cannot_be_reached(here: Pulling, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +171,7 @@ def test_a_hub_that_cannot_be_reached(here: Pulling, monkeypatch: pytest.MonkeyP
     assert "secret" not in text
 
 
-@pytest.mark.parametrize("endpoint", ["ftp://hub.example", "hub.example", "http://"])
+@pytest.mark.parametrize("endpoint", ["ftp://hub.example", "hub.example", "http://", "http://☃..☃"])
 def test_an_endpoint_that_is_no_address(here: Pulling, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
     assert said(here).endswith("does not answer as a Hugging Face hub does. Check HF_ENDPOINT, or unset it.")

@@ -36,6 +36,7 @@ def test_a_terminal_has_a_bar_with_bytes_speed_and_the_time_that_is_left(clock: 
             report(done)
     shown = text.getvalue()
     assert "a[bold]b.gguf" in shown
+    assert "1.0/4.0 GiB" in shown
     assert "2.0/4.0 GiB" in shown
     assert "64.0 MiB/s" in shown
     assert "0:00:32" in shown
