@@ -24,6 +24,7 @@ Report = Callable[[int], None]
 
 _LINE_EVERY_SHARE = 0.1
 _LINE_EVERY_S = 30.0
+_LINES_APART_S = 2.0
 
 
 class PullView:
@@ -64,7 +65,7 @@ class _Speed(ProgressColumn):
 
 
 class _Lines:
-    """A line for each tenth of the bytes, and one at times while they are slow."""
+    """A line for each tenth of the bytes; fewer while they are fast, and one at times while they are slow."""
 
     def __init__(self, say: Callable[[str], None], what: str, total: int, done: int) -> None:
         self._say = say
@@ -85,7 +86,9 @@ class _Lines:
             # The hub began anew.
             self._first = self._told = done
             self._began = self._told_at = now
-        is_due = done - self._told >= self._total * _LINE_EVERY_SHARE or now - self._told_at >= _LINE_EVERY_S
+        silent_s = now - self._told_at
+        is_much = done - self._told >= self._total * _LINE_EVERY_SHARE
+        is_due = silent_s >= _LINE_EVERY_S or (is_much and silent_s >= _LINES_APART_S)
         if not is_due or done == self._total:
             return
         self._told, self._told_at = done, now

@@ -65,6 +65,16 @@ def test_a_slow_download_still_shows_a_line_at_times(clock: Clock) -> None:
     assert text.getvalue().splitlines()[1:] == ["tiny.gguf: 0% of 10.0 GiB, 52,429 bytes/s, 56:52:40 left"]
 
 
+def test_a_fast_download_fills_no_log(clock: Clock) -> None:
+    text = io.StringIO()
+    with PullView(Console(file=text)).step("tiny.gguf", 10 * GIB, 0) as report:
+        for tenth in range(9):
+            clock.now += 1.25
+            report(tenth * GIB)
+    shown = [line.split(",")[0] for line in text.getvalue().splitlines()]
+    assert shown == ["tiny.gguf: 10.0 GiB", *(f"tiny.gguf: {share}% of 10.0 GiB" for share in (10, 30, 50, 70))]
+
+
 def test_a_download_that_began_anew_is_measured_anew(clock: Clock) -> None:
     text = io.StringIO()
     with PullView(Console(file=text)).step("tiny.gguf", 10 * GIB, 5 * GIB) as report:
