@@ -120,6 +120,7 @@ class Served:
 
     paths: list[Path] = field(default_factory=list[Path])
     models: list[ModelOptions] = field(default_factory=list[ModelOptions])
+    needs: list[tuple[Path, ModelOptions]] = field(default_factory=list[tuple[Path, ModelOptions]])
     engines: list[EngineLimits] = field(default_factory=list[EngineLimits])
     bounds: list[PoolBounds] = field(default_factory=list[PoolBounds])
     supplies: list[CatalogSupply | None] = field(default_factory=list[CatalogSupply | None])
@@ -163,6 +164,10 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
         served.models.append(options)
         return FakeModel()
 
+    def needed(path: Path, options: ModelOptions) -> int:
+        served.needs.append((path, options))
+        return 1
+
     def build_server(backend: LocalBackend, limits: ServerLimits) -> LlamaServer:
         served.servers.append(limits)
         return LlamaServer(tools=[], name="test")
@@ -190,13 +195,16 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
         await load_only(backend)
 
     monkeypatch.setattr("mcp_llama.assembly.LlamaModel", load)
+    monkeypatch.setattr("mcp_llama.assembly._needed", needed)
     monkeypatch.setattr("mcp_llama.assembly.LocalBackend", served.make_backend)
     monkeypatch.setattr("mcp_llama.assembly.ModelPool", served.make_pool)
     monkeypatch.setattr("mcp_llama.assembly.read_preparation", served.read_preparation)
-    monkeypatch.setattr("mcp_llama.cli.claim_stdio", lambda: None)
-    monkeypatch.setattr("mcp_llama.cli.drop_stalled", served.note_stall_timeout)
-    for part in (build_server, build_app, bind, serve_http, serve_stdio):
-        monkeypatch.setattr(f"mcp_llama.cli.{part.__name__}", part)
+    monkeypatch.setattr("mcp_llama.commands.stdio.claim_stdio", lambda: None)
+    monkeypatch.setattr("mcp_llama.commands.serve.drop_stalled", served.note_stall_timeout)
+    for part in (build_server, build_app, bind, serve_http):
+        monkeypatch.setattr(f"mcp_llama.commands.serve.{part.__name__}", part)
+    for part in (build_server, serve_stdio):
+        monkeypatch.setattr(f"mcp_llama.commands.stdio.{part.__name__}", part)
     return served
 
 
@@ -256,7 +264,8 @@ def test_another_model_has_neither_the_adapters_nor_the_positions_of_the_default
     of_the_default = {"rope_scaling": None, "rope_freq_base": None, "rope_freq_scale": None, "yarn_orig_ctx": None}
     assert served.paths == [other]
     assert served.models == [replace(OPTIONS, **of_the_default, lora=(), cut_n_ctx=True)]
-    assert supply.find("other").memory() == other.stat().st_size
+    assert supply.find("other").memory() == 1
+    assert served.needs == [(other, *served.models)]
     supply.find("default").load(lambda share: True)
     assert served.models[1] == OPTIONS
 
@@ -329,7 +338,7 @@ def test_the_log_level_reaches_logging(level: str, served: Served, capsys: pytes
 def test_help_lists_every_option(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcp_llama.cli.claim_stdio", lambda: None)
+    monkeypatch.setattr("mcp_llama.commands.stdio.claim_stdio", lambda: None)
     outcome = run_here(capsys, command, "--help")
     assert (outcome.status, outcome.err) == (0, "")
     assert outcome.out.startswith(f"usage: mcp-llama {command} ")

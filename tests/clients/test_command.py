@@ -251,7 +251,7 @@ def test_a_file_that_would_put_an_older_one_out_of_force_is_not_made(
 
 
 def test_the_other_commands_do_not_wait_for_what_only_this_one_needs() -> None:
-    script = "import sys, mcp_llama.cli; print(*sys.modules, sep='\\n')"
+    script = "import sys, mcp_llama.commands.serve; print(*sys.modules, sep='\\n')"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
