@@ -107,7 +107,8 @@ def test_the_printed_entry_starts_the_same_model_over_stdio(
     options = load_settings(StdioSettings, "stdio", flags).model_options()
     assert (options.n_ctx, options.n_slots, options.n_threads) == (256, 1, 1)
     parameters = StdioServerParameters(command=entry["command"], args=entry["args"], cwd=tmp_path)
-    assert anyio.run(models, parameters) == (__version__, ["mine"])
+    version, names = anyio.run(models, parameters)
+    assert (version, names[0]) == (__version__, "mine")
 
 
 def test_stdio_keeps_help_and_errors_off_the_wire_of_nobody() -> None:

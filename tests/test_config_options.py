@@ -201,10 +201,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
     monkeypatch.setattr("mcp_llama.assembly.read_preparation", served.read_preparation)
     monkeypatch.setattr("mcp_llama.commands.stdio.claim_stdio", lambda: None)
     monkeypatch.setattr("mcp_llama.commands.serve.drop_stalled", served.note_stall_timeout)
-    for part in (build_server, build_app, bind, serve_http):
-        monkeypatch.setattr(f"mcp_llama.commands.serve.{part.__name__}", part)
-    for part in (build_server, serve_stdio):
-        monkeypatch.setattr(f"mcp_llama.commands.stdio.{part.__name__}", part)
+    in_serve = [("serve", part) for part in (build_server, build_app, bind, serve_http)]
+    for command, part in (*in_serve, ("stdio", build_server), ("stdio", serve_stdio)):
+        monkeypatch.setattr(f"mcp_llama.commands.{command}.{part.__name__}", part)
     return served
 
 
