@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import psutil
 
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.chat.plan import ChatDefaults
-from mcp_llama.engine.llama import LlamaModel, ModelOptions, check_file, file_size
+from mcp_llama.engine.llama import LlamaModel, ModelOptions, UnloadedModel, check_file
 from mcp_llama.errors import ConfigError, RequestError
 from mcp_llama.models.catalog_supply import CatalogSupply
 from mcp_llama.models.files import ModelFile
-from mcp_llama.models.pool import ModelPool, PoolBounds
+from mcp_llama.models.pool import ModelPool
 from mcp_llama.models.preparation import CacheFolder, Preparation, read_preparation
+from mcp_llama.models.room import PoolBounds
 from mcp_llama.models.source import ModelSource
 from mcp_llama.settings.model import ModelSettings, ReasoningSettings
 from mcp_llama.settings.server import ServerSettings
@@ -56,7 +58,7 @@ def server_backend(settings: ServerSettings, file: ModelFile) -> LocalBackend:
 
 def _source(file: ModelFile, options: ModelOptions) -> ModelSource:
     load = partial(LlamaModel, file.path, options)
-    return ModelSource(name=file.name, load=load, memory=partial(file_size, file.path, options))
+    return ModelSource(name=file.name, load=load, memory=partial(_needed, file.path, options))
 
 
 def _other_source(settings: ServerSettings, chat: ChatDefaults, file: ModelFile) -> ModelSource:
@@ -85,3 +87,9 @@ def _pinned(names: Sequence[str], default: ModelSource, supply: CatalogSupply | 
         except RequestError as error:
             raise ConfigError(f"--pin: {error}") from error
     return tuple(dict.fromkeys(pinned))
+
+
+def _needed(path: Path, options: ModelOptions) -> int:
+    model = UnloadedModel(path, options)
+    model.close()
+    return model.need.total

@@ -1,6 +1,7 @@
 """Backend: what the servers and the command line need from whatever answers."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
@@ -27,14 +28,18 @@ class Backend(Protocol):
         """The name of the model for requests that name none."""
         ...
 
-    async def ready(self, model: str | None) -> str:
-        """Wait until the model can answer; its name, for which others may have stood.
+    def hold(self, model: str | None) -> AbstractAsyncContextManager[str]:
+        """Wait until the model can answer, and keep it for the time of the body; its name, for which others may stand.
 
         Raises:
             RequestError: no model of that name is served, or several could be meant.
             ModelLoadError: it could not be loaded.
             UnavailableError: the backend is stopping.
         """
+        ...
+
+    async def ready(self, model: str | None) -> str:
+        """Wait until the model can answer; its name. Raises as `hold` does."""
         ...
 
     async def generate(self, request: GenerateRequest) -> Generation:
@@ -81,7 +86,7 @@ class Backend(Protocol):
         ...
 
     def status(self, model: str | None = None) -> ModelStatus:
-        """How far a model is, by the name that `ready` gives, or the default one; 'unloaded' if nobody asked for it."""
+        """How far a model is, by the name that `hold` gives, or the default one; 'unloaded' if nobody asked for it."""
         ...
 
     async def models(self) -> list[ModelStatus]:

@@ -1,7 +1,8 @@
 """LocalBackend: the models in this process."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio.to_thread
@@ -48,10 +49,16 @@ class LocalBackend:
         """Begin to load; returns at once."""
         self._pool.start()
 
+    @asynccontextmanager
+    async def hold(self, model: str | None) -> AsyncGenerator[str]:
+        """Wait until the model can answer, and keep it; see `Backend.hold`."""
+        async with self._pool.use(model, in_turn=True) as loaded:
+            yield loaded.name
+
     async def ready(self, model: str | None) -> str:
         """Wait until the model can answer; see `Backend.ready`."""
-        async with self._pool.use(model) as loaded:
-            return loaded.name
+        async with self.hold(model) as name:
+            return name
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """A handle for the request; see `Backend.generate`."""

@@ -78,7 +78,11 @@ class Embedding:
             BusyError: the queue is full.
             UnavailableError: the engine is stopping.
         """
-        self._engine.submit_embedding(self)
+        try:
+            self._engine.submit_embedding(self)
+        except BaseException:
+            self._engine.leave(self)
+            raise
         return self
 
     async def __aexit__(

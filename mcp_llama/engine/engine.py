@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from collections.abc import Sequence as Texts
 from functools import partial
-from weakref import WeakSet
+from weakref import ref
 
 from mcp_llama.engine.contents import EMPTY, Contents
 from mcp_llama.engine.embed_loop import EmbedLoop
@@ -30,7 +30,8 @@ class Engine:
     """Runs every request of one model, many at a time.
 
     The public methods are for the event loop: they leave notes in the inbox and wake the thread. The model, and all
-    that the token loop holds, belong to the thread. `on_idle` is called on the event loop when the last handle is left.
+    that the token loop holds, belong to the thread. `on_idle` is called when the last handle is left, or was dropped
+    before it was entered, which may be on any thread.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Engine:
         self._token_loop = TokenLoop(model, limits, self._queue, self._metrics, contents)
         self._embed_loop = EmbedLoop(model, self._queue)
         self._on_idle = on_idle
-        self._handles: WeakSet[Generation | Embedding] = WeakSet()
+        self._handles: set[ref[Generation | Embedding]] = set()
         self._inbox: deque[Callable[[], None]] = deque()
         self._wakeup = threading.Event()
         self._stopping = False
@@ -75,7 +76,7 @@ class Engine:
         if len(request.prompt) + request.max_tokens > self.n_ctx:
             raise ContextLengthError(len(request.prompt), request.max_tokens, self.n_ctx)
         generation = Generation(self, request, reader)
-        self._handles.add(generation)
+        self._handles.add(ref(generation, self._forget))
         return generation
 
     def embed(self, texts: Texts[Texts[int]], arrival: float) -> Embedding:
@@ -91,7 +92,7 @@ class Engine:
         if longest > self.n_ctx:
             raise ContextLengthError(longest, 0, self.n_ctx)
         embedding = Embedding(self, texts, EmbedJob(texts, self._model.pooling), arrival)
-        self._handles.add(embedding)
+        self._handles.add(ref(embedding, self._forget))
         return embedding
 
     @property
@@ -101,9 +102,7 @@ class Engine:
 
     def leave(self, handle: Generation | Embedding) -> None:
         """A handle is not used any more."""
-        self._handles.discard(handle)
-        if not self._handles:
-            self._on_idle()
+        self._forget(ref(handle))
 
     @property
     def failure(self) -> str | None:
@@ -154,6 +153,11 @@ class Engine:
         self.stop()
         self._thread.join()
 
+    def _forget(self, handle: "ref[Generation | Embedding]") -> None:
+        self._handles.discard(handle)
+        if not self._handles:
+            self._on_idle()
+
     def _submit(self, tokens: int, add: Callable[[], None]) -> None:
         self._refuse_if_broken()
         if self._stopping:
@@ -184,6 +188,7 @@ class Engine:
         finally:
             self._read_inbox()
             self._abort_all(self._failure)
+            self._metrics.watch_nothing()
             self._model.close()
 
     def _turn(self) -> None:

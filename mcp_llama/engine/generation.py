@@ -42,7 +42,7 @@ class Generation:
         self.taken_tokens = 0
         self.unread_since: float | None = None
         self._engine = engine
-        self.sequence = Sequence(request, self)
+        self._sequence: Sequence | None = None
         self._unread: TokenDelta | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._patience: float | None = None
@@ -50,6 +50,13 @@ class Generation:
         self._text: list[str] = []
         self._logprobs: list[TokenLogprob] = []
         self._last: TokenDelta | None = None
+
+    @property
+    def sequence(self) -> Sequence:
+        """What the engine runs. It holds the handle, which a caller who does not enter it must be able to drop."""
+        if self._sequence is None:
+            self._sequence = Sequence(self.request, self)
+        return self._sequence
 
     @property
     def total_tokens(self) -> int:
@@ -63,7 +70,11 @@ class Generation:
             BusyError: the queue is full.
             UnavailableError: the engine is stopping.
         """
-        self._engine.submit(self.sequence)
+        try:
+            self._engine.submit(self.sequence)
+        except BaseException:
+            self._engine.leave(self)
+            raise
         return self
 
     async def __aexit__(

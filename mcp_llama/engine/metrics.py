@@ -87,6 +87,10 @@ class EngineMetrics:
         self._processing.set_function(processing)
         self._deferred.set_function(deferred)
 
+    def watch_nothing(self) -> None:
+        """Both are 0 from now on; what was watched is free to go."""
+        self.watch(int, int)
+
     def llama_cpu(self, cpu_s: float) -> None:
         """llama.cpp decoded and sampled for so long on the engine thread."""
         self._llama_cpu.engine_s += cpu_s

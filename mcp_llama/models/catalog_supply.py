@@ -1,6 +1,7 @@
 """CatalogSupply: the models of this machine, for a pool."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mcp_llama.errors import ModelNameError, RequestError, UnknownModelError
@@ -32,7 +33,13 @@ class CatalogSupply:
             raise UnknownModelError(name, [model.name for model in catalog.models()]) from error
 
     def _source(self, stored: StoredModel) -> ModelSource:
-        return self._source_of(self._default if _is_same(stored.path, self._default.path) else stored_file(stored))
+        if _is_same(stored.path, self._default.path):
+            return self._source_of(self._default)
+        file = stored_file(stored)
+        if file.name.casefold() == self._default.name.casefold():
+            # The default model is a file from elsewhere.
+            file = replace(file, name=f"{file.name}@{stored.store}")
+        return self._source_of(file)
 
 
 def _is_same(path: Path, other: Path) -> bool:

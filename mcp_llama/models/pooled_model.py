@@ -1,9 +1,8 @@
 """PooledModel: one model of the pool, loaded or not, and who uses it. Event loop only."""
 
 import asyncio
-import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 
 import anyio.to_thread
 
@@ -17,25 +16,32 @@ from mcp_llama.models.source import ModelSource
 class PooledModel:
     """A model that comes and goes; what is counted of it stays. `on_change` is called when it may have become idle.
 
-    `callers` are those who wait for it or prepare a request. `last_used` is in `time.monotonic()` seconds.
+    `last_used` is in the seconds of `clock`.
     """
 
     def __init__(
-        self, source: ModelSource, limits: EngineLimits, metrics: EngineMetrics, on_change: Callable[[], None]
+        self,
+        source: ModelSource,
+        limits: EngineLimits,
+        metrics: EngineMetrics,
+        on_change: Callable[[], None],
+        clock: Callable[[], float],
     ) -> None:
-        self.source = source
-        self.metrics = metrics
-        self.callers = 0
-        self.last_used = time.monotonic()
+        self.last_used = clock()
+        self._source = source
         self._limits = limits
+        self._metrics = metrics
         self._on_change = on_change
+        self._clock = clock
+        self._callers = 0
         self._loader: ModelLoader | None = None
-        self._estimate: int | None = None
+        self._freeing: asyncio.Task[None] | None = None
+        self._need: int | None = None
 
     @property
     def name(self) -> str:
         """What it is served under."""
-        return self.source.name
+        return self._source.name
 
     @property
     def is_present(self) -> bool:
@@ -43,10 +49,25 @@ class PooledModel:
         return self._loader is not None and not self._loader.has_failed
 
     @property
+    def takes_memory(self) -> bool:
+        """Whether it is present, or not freed yet."""
+        return self.is_present or self._freeing is not None
+
+    @property
     def is_idle(self) -> bool:
         """Whether it is loaded and nobody uses it."""
         loaded = self._loaded_now()
-        return loaded is not None and not self.callers and loaded.engine.is_idle
+        return loaded is not None and not self._callers and loaded.engine.is_idle
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Keep it for the time of the body: for those who wait for it, or prepare a request."""
+        self._callers += 1
+        try:
+            yield
+        finally:
+            self._callers -= 1
+            self._note_use(self._clock())
 
     def status(self) -> ModelStatus:
         """How far it is."""
@@ -55,13 +76,16 @@ class PooledModel:
         return self._loader.status()
 
     async def memory(self) -> int:
-        """The bytes that it takes, or about what it would take."""
+        """About how many bytes it takes, or would take."""
+        if self._need is None:
+            self._need = await anyio.to_thread.run_sync(self._source.memory)
         loaded = self._loaded_now()
-        if loaded is not None:
-            return loaded.model.memory
-        if self._estimate is None:
-            self._estimate = await anyio.to_thread.run_sync(self.source.memory)
-        return self._estimate
+        return self._need if loaded is None else max(self._need, loaded.model.memory)
+
+    def renew(self, source: ModelSource) -> None:
+        """Where it is found now, for the next time that it is loaded."""
+        if not self.takes_memory:
+            self._source, self._need = source, None
 
     def start(self) -> None:
         """Begin to load, if it is not there."""
@@ -69,13 +93,13 @@ class PooledModel:
             return
         loop = asyncio.get_running_loop()
 
-        def on_end() -> None:
-            # The loop may have ended before the load.
+        def note_use() -> None:
+            # The loop may have ended before the load, or before a handle that nobody entered.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._on_change)
+                loop.call_soon_threadsafe(self._note_use, self._clock())
 
-        self._loader = ModelLoader(self.source, self._limits, self.metrics, self.note_use)
-        self._loader.start(on_end)
+        self._loader = ModelLoader(self._source, self._limits, self._metrics, note_use)
+        self._loader.start(note_use)
 
     async def loaded(self) -> LoadedModel:
         """Wait until it is there; it must have been started.
@@ -87,19 +111,31 @@ class PooledModel:
         return await self._loader.loaded()
 
     async def unload(self) -> None:
-        """Free it. Whoever asks for it meanwhile finds it gone."""
-        loader, self._loader = self._loader, None
-        if loader is not None:
-            await anyio.to_thread.run_sync(loader.close)
+        """Free it, also if the caller leaves meanwhile. Whoever asks for it finds it gone at once."""
+        if self._loader is not None:
+            loader, self._loader = self._loader, None
+            self._freeing = asyncio.create_task(self._free(loader))
+        await self.freed()
+
+    async def freed(self) -> None:
+        """Wait until what is being freed is free."""
+        if self._freeing is not None:
+            await asyncio.shield(self._freeing)
 
     def stop(self) -> None:
         """End all that it runs with what there is, or its loading."""
         if self._loader is not None:
             self._loader.stop()
 
-    def note_use(self) -> None:
-        """It was used until now."""
-        self.last_used = time.monotonic()
+    async def _free(self, loader: ModelLoader) -> None:
+        try:
+            await anyio.to_thread.run_sync(loader.close)
+        finally:
+            self._freeing = None
+            self._on_change()
+
+    def _note_use(self, moment: float) -> None:
+        self.last_used = max(self.last_used, moment)
         self._on_change()
 
     def _loaded_now(self) -> LoadedModel | None:

@@ -17,7 +17,7 @@ from mcp_llama.engine.embedding import Embedding
 from mcp_llama.engine.model import Vectors
 from mcp_llama.errors import ContextLengthError, RequestError
 from mcp_llama.server.client_watch import while_client_listens
-from mcp_llama.server.heartbeat import beat_until_ready, beating
+from mcp_llama.server.heartbeat import beating, beating_until_held
 from mcp_llama.server.progress import Progress
 from mcp_llama.server.results import structured_result
 from mcp_llama.server.settings import ServerLimits
@@ -110,14 +110,14 @@ class EmbedTool:
         progress = Progress(context, self._limits, "queue" if loaded else "load")
         async with while_client_listens(context, progress, self._limits.stall_timeout):
             await progress.begin()
-            name = await beat_until_ready(
+            async with beating_until_held(
                 self._backend,
                 model,
                 progress,
                 interval_s=self._limits.heartbeat_s,
                 patience_s=self._limits.max_time_s,
-            )
-            embedding = await self._prepare(named, name)
+            ) as name:
+                embedding = await self._prepare(named, name)
             progress.enter_queue(embedding.tokens)
             async with embedding:
                 vectors = await beating(embedding.result(), progress.beat, self._limits.heartbeat_s)

@@ -22,7 +22,11 @@ _LISTS_NEVER_CHANGE = CacheHint(ttl_ms=3_600_000, scope="public")
 def build_server(backend: Backend, limits: ServerLimits) -> LlamaServer:
     """The server, ready to be put on a transport."""
     server = LlamaServer(
-        tools=[*TextTools(backend, limits).tools(), *EmbedTool(backend, limits).tools(), *InfoTools(backend).tools()],
+        tools=[
+            *TextTools(backend, limits).tools(),
+            *EmbedTool(backend, limits).tools(),
+            *InfoTools(backend, limits).tools(),
+        ],
         name="mcp-llama",
         title="Local llama.cpp model",
         version=__version__,

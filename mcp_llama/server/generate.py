@@ -13,7 +13,7 @@ from mcp_llama.engine.types import TokenDelta
 from mcp_llama.server.answers import Answers, check_complete
 from mcp_llama.server.blame import blaming
 from mcp_llama.server.format_wire import FormatIn, named_format
-from mcp_llama.server.loading import wait_for_model
+from mcp_llama.server.loading import held_model
 from mcp_llama.server.openapi import EVENTS, FAILURES
 from mcp_llama.server.results import facts
 from mcp_llama.server.security import refuse_embedding
@@ -118,8 +118,12 @@ class GenerateRoutes:
         return self._stream(query)
 
     async def _prepare(self, body: GenerateIn | GenerateQueryIn, *, streamed: bool) -> tuple[str, Generation]:
-        model = await wait_for_model(self._backend, body.model)
-        request = GenerateRequest(
+        with blaming(body if isinstance(body, GenerateIn) else None):
+            async with held_model(self._backend, body.model) as model:
+                return model, await self._backend.generate(self._request(body, model, streamed=streamed))
+
+    def _request(self, body: GenerateIn | GenerateQueryIn, model: str, *, streamed: bool) -> GenerateRequest:
+        return GenerateRequest(
             prompt=body.prompt,
             model=model,
             limits=limits(body, body.max_tokens, self._default_max_tokens, body.stop),
@@ -127,8 +131,6 @@ class GenerateRoutes:
             format=named_format(body.json_schema, body.regex, body.grammar) if isinstance(body, GenerateIn) else None,
             streamed=streamed,
         )
-        with blaming(body if isinstance(body, GenerateIn) else None):
-            return model, await self._backend.generate(request)
 
     def _stream(self, body: GenerateIn | GenerateQueryIn) -> Response:
         async def produce(events: Events) -> None:

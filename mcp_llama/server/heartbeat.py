@@ -1,7 +1,8 @@
 """Signs of life, while a tool call waits for something that sends none."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 import anyio
@@ -24,14 +25,15 @@ async def beating(work: Coroutine[Any, Any, T], beat: Callable[[], Awaitable[Non
         task.cancel()
 
 
-async def beat_until_ready(
+@asynccontextmanager
+async def beating_until_held(
     backend: Backend, model: str | None, progress: Progress, *, interval_s: float, patience_s: float
-) -> str:
-    """Wait until a model can answer; returns its name.
+) -> AsyncGenerator[str]:
+    """Wait until a model can answer, and keep it for the time of the body; gives its name.
 
     Raises:
         UnavailableError: it cannot so soon.
-        RequestError: no model of that name is served.
+        RequestError: no model of that name is served, or several could be meant.
         ModelLoadError: it could not be loaded.
     """
 
@@ -39,6 +41,11 @@ async def beat_until_ready(
         progress.loaded = backend.status(model).loaded
         await progress.beat()
 
-    with anyio.move_on_after(patience_s):
-        return await beating(backend.ready(model), beat, interval_s)
-    raise loading_error(backend, model)
+    async with AsyncExitStack() as stack:
+        name = None
+        with anyio.move_on_after(patience_s):
+            # What the work has entered is left with the stack, also where nobody takes its result any more.
+            name = await beating(stack.enter_async_context(backend.hold(model)), beat, interval_s)
+        if name is None:
+            raise loading_error(backend, model)
+        yield name

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult
 
@@ -9,15 +10,20 @@ from mcp_llama.api import ChatRequest
 from mcp_llama.backends.backend import Backend
 from mcp_llama.errors import RequestError
 from mcp_llama.server.arguments import MessagesAsAbove, Model
+from mcp_llama.server.client_watch import while_client_listens
+from mcp_llama.server.heartbeat import beating_until_held
+from mcp_llama.server.progress import Progress
 from mcp_llama.server.results import ModelsOut, TokenCountOut, model_out, structured_result
+from mcp_llama.server.settings import ServerLimits
 from mcp_llama.server.tool import make_tool
 
 
 class InfoTools:
     """`models` and `count_tokens`."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, limits: ServerLimits) -> None:
         self._backend = backend
+        self._limits = limits
 
     def tools(self) -> list[Tool]:
         """Both tools."""
@@ -37,6 +43,7 @@ class InfoTools:
 
     async def count_tokens(
         self,
+        context: Context,
         text: str = "",
         messages: MessagesAsAbove = [],  # noqa: B006
         model: Model = "",
@@ -49,9 +56,19 @@ class InfoTools:
         if bool(text) == bool(messages):
             raise RequestError("Give either text or messages, and not both.")
         chat = ChatRequest(messages=tuple(message.message() for message in messages), model=model or None)
-        name = await self._backend.ready(model or None)
-        card = self._backend.status(name).card
-        assert card is not None, "the model is ready"
-        tokens = await self._backend.count_tokens(text or chat, name)
+        loaded = self._backend.status(model or None).state == "ready"
+        progress = Progress(context, self._limits, "queue" if loaded else "load")
+        async with while_client_listens(context, progress, self._limits.stall_timeout):
+            await progress.begin()
+            async with beating_until_held(
+                self._backend,
+                model or None,
+                progress,
+                interval_s=self._limits.heartbeat_s,
+                patience_s=self._limits.max_time_s,
+            ) as name:
+                card = self._backend.status(name).card
+                assert card is not None, "the model is held"
+                tokens = await self._backend.count_tokens(text or chat, name)
         out = TokenCountOut(tokens=tokens, n_ctx=card.n_ctx)
         return structured_result(f"{tokens} tokens; the context holds {card.n_ctx}.", out)

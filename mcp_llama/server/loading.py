@@ -1,4 +1,7 @@
-"""Waiting for a model that is still loading."""
+"""Waiting for a model that is not there yet."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 
@@ -9,19 +12,27 @@ _PATIENCE_S = 30.0
 _RETRY_AFTER_S = 10.0
 
 
-async def wait_for_model(backend: Backend, model: str | None) -> str:
-    """Wait until a model can answer; returns its name.
+@asynccontextmanager
+async def held_model(backend: Backend, model: str | None) -> AsyncGenerator[str]:
+    """Wait until a model can answer, and keep it for the time of the body; gives its name.
 
     Raises:
         UnavailableError: it takes longer than a client without a sign of life would wait.
-        UnknownModelError: no model of that name is served.
+        RequestError: no model of that name is served, or several could be meant.
         ModelLoadError: it could not be loaded.
     """
-    with anyio.move_on_after(_PATIENCE_S):
-        return await backend.ready(model)
-    raise loading_error(backend, model)
+    async with AsyncExitStack() as stack:
+        name = None
+        with anyio.move_on_after(_PATIENCE_S):
+            name = await stack.enter_async_context(backend.hold(model))
+        if name is None:
+            raise loading_error(backend, model)
+        yield name
 
 
 def loading_error(backend: Backend, model: str | None) -> UnavailableError:
     """How far the model is."""
-    return UnavailableError(f"the model is still loading ({backend.status(model).loaded:.0%})", _RETRY_AFTER_S)
+    status = backend.status(model)
+    if status.state == "unloaded":
+        return UnavailableError("other models are in use, and leave no memory for this one yet", _RETRY_AFTER_S)
+    return UnavailableError(f"the model is still loading ({status.loaded:.0%})", _RETRY_AFTER_S)

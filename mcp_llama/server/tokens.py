@@ -10,7 +10,7 @@ from mcp_llama.api import ChatRequest
 from mcp_llama.backends.backend import Backend
 from mcp_llama.server.answers import json_response
 from mcp_llama.server.chat_wire import MessageIn, Tools, tools_of
-from mcp_llama.server.loading import wait_for_model
+from mcp_llama.server.loading import held_model
 from mcp_llama.server.openapi import FAILURES
 from mcp_llama.server.wire import Token, Wire
 
@@ -82,32 +82,33 @@ class TokenRoutes:
 
     async def tokenize(self, body: TokenizeIn) -> Response:
         """The tokens of a text."""
-        model = await wait_for_model(self._backend, body.model)
-        tokens = await self._backend.tokenize(
-            body.content, model, add_special=body.add_special, parse_special=body.parse_special
-        )
-        if not body.with_pieces:
-            return await json_response({"tokens": tokens})
-        pieces = await self._backend.pieces(tokens, model)
+        async with held_model(self._backend, body.model) as model:
+            tokens = await self._backend.tokenize(
+                body.content, model, add_special=body.add_special, parse_special=body.parse_special
+            )
+            if not body.with_pieces:
+                return await json_response({"tokens": tokens})
+            pieces = await self._backend.pieces(tokens, model)
         return await json_response(
             {"tokens": [_piece(token, piece) for token, piece in zip(tokens, pieces, strict=True)]}
         )
 
     async def detokenize(self, body: DetokenizeIn) -> Any:
         """The text of tokens."""
-        model = await wait_for_model(self._backend, body.model)
-        return {"content": b"".join(await self._backend.pieces(body.tokens, model)).decode("utf-8", "replace")}
+        async with held_model(self._backend, body.model) as model:
+            pieces = await self._backend.pieces(body.tokens, model)
+        return {"content": b"".join(pieces).decode("utf-8", "replace")}
 
     async def apply_template(self, body: TemplateIn) -> Any:
         """The text that a chat becomes through the model's chat template."""
-        model = await wait_for_model(self._backend, body.model)
-        request = ChatRequest(
-            messages=tuple(message.message() for message in body.messages),
-            tools=tools_of(body.tools),
-            template_options=body.chat_template_kwargs or {},
-            model=model,
-        )
-        return {"prompt": await self._backend.apply_template(request)}
+        async with held_model(self._backend, body.model) as model:
+            request = ChatRequest(
+                messages=tuple(message.message() for message in body.messages),
+                tools=tools_of(body.tools),
+                template_options=body.chat_template_kwargs or {},
+                model=model,
+            )
+            return {"prompt": await self._backend.apply_template(request)}
 
 
 def _piece(token: int, piece: bytes) -> dict[str, Any]:

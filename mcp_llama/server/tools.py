@@ -38,7 +38,7 @@ from mcp_llama.server.arguments import (
 from mcp_llama.server.chat_wire import choice_of, tools_of
 from mcp_llama.server.client_watch import while_client_listens
 from mcp_llama.server.format_wire import named_format
-from mcp_llama.server.heartbeat import beat_until_ready
+from mcp_llama.server.heartbeat import beating_until_held
 from mcp_llama.server.progress import Progress
 from mcp_llama.server.results import ChatOut, TextOut, text_result
 from mcp_llama.server.settings import ServerLimits
@@ -166,17 +166,17 @@ class TextTools:
         progress = Progress(context, self._limits, "queue" if loaded else "load")
         async with while_client_listens(context, progress, self._limits.stall_timeout):
             await progress.begin()
-            model = await beat_until_ready(
+            async with beating_until_held(
                 self._backend,
                 request.model,
                 progress,
                 interval_s=self._limits.heartbeat_s,
                 patience_s=request.limits.max_time_s or self._limits.max_time_s,
-            )
-            self._check_number(model, n)
-            samplings = choice_samplings(request.sampling, n)
-            request = replace(request, model=model, streamed=progress.is_wanted)
-            generations = [await prepare(replace(request, sampling=sampling)) for sampling in samplings]
+            ) as model:
+                self._check_number(model, n)
+                samplings = choice_samplings(request.sampling, n)
+                request = replace(request, model=model, streamed=progress.is_wanted)
+                generations = [await prepare(replace(request, sampling=sampling)) for sampling in samplings]
             progress.enter_queue(sum(generation.total_tokens for generation in generations), n)
             results = await self._stream(generations, progress)
         return text_result(results, model)

@@ -6,7 +6,8 @@ import anyio
 import pytest
 
 from mcp_llama.errors import ModelLoadError, UnavailableError, UnknownModelError
-from mcp_llama.models.pool import ModelPool, PoolBounds
+from mcp_llama.models.pool import ModelPool
+from mcp_llama.models.room import PoolBounds
 from tests.engine.exported import exported
 from tests.models.pools import SIZE, Shelf, generation, pool_of, touch
 
@@ -40,14 +41,14 @@ async def test_all_models_are_listed_the_default_first_then_those_that_are_there
 
 async def test_one_load_serves_all_who_wait_for_it() -> None:
     shelf = Shelf("a", "b")
-    shelf.held = {"b"}
+    shelf.hold("b")
     async with pool_of(shelf) as pool:
         async with anyio.create_task_group() as tasks:
             for _ in range(5):
                 tasks.start_soon(touch, pool, "b")
-            await shelf.half()
+            await shelf.waits("b")
             await touch(pool, "a")
-            shelf.go_on.set()
+            shelf.let_go()
         assert shelf.loads.count("b") == 1
 
 
@@ -133,13 +134,13 @@ async def test_whoever_prepares_a_request_keeps_its_model() -> None:
 
 async def test_a_model_that_is_loading_for_nobody_any_more_may_leave() -> None:
     shelf = Shelf("a", "b")
-    shelf.held = {"a"}
+    shelf.hold("a")
     async with pool_of(shelf, PoolBounds(memory=SIZE)) as pool, anyio.create_task_group() as tasks:
-        await shelf.half()
+        await shelf.waits("a")
         tasks.start_soon(touch, pool, "b")
         await anyio.wait_all_tasks_blocked()
         assert shelf.loads == ["a"]
-        shelf.go_on.set()
+        shelf.let_go()
 
 
 async def test_who_stops_waiting_for_room_lets_the_next_one_have_it() -> None:
@@ -208,7 +209,8 @@ async def test_a_model_that_runs_or_is_pinned_does_not_leave_however_long_it_tak
 
 async def test_all_who_wait_for_a_load_hear_why_it_failed_and_the_next_one_tries_again() -> None:
     shelf = Shelf("a", "b")
-    shelf.held, shelf.errors = {"b"}, {"b": ModelLoadError("The file is damaged.")}
+    shelf.hold("b")
+    shelf.errors["b"] = ModelLoadError("The file is damaged.")
     heard: list[str] = []
 
     async def ask(pool: ModelPool) -> None:
@@ -220,8 +222,8 @@ async def test_all_who_wait_for_a_load_hear_why_it_failed_and_the_next_one_tries
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
                 tasks.start_soon(ask, pool)
-            await shelf.half()
-            shelf.go_on.set()
+            await shelf.waits("b")
+            shelf.let_go()
         assert heard == ["The file is damaged."] * 3
         assert (pool.status("b").state, pool.status("b").error) == ("failed", "The file is damaged.")
         await touch(pool, "b")
@@ -230,13 +232,13 @@ async def test_all_who_wait_for_a_load_hear_why_it_failed_and_the_next_one_tries
 
 async def test_a_load_goes_on_when_the_one_who_asked_for_it_has_left() -> None:
     shelf = Shelf("a", "b")
-    shelf.held = {"b"}
+    shelf.hold("b")
     async with pool_of(shelf) as pool:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(touch, pool, "b")
-            await shelf.half()
+            await shelf.waits("b")
             tasks.cancel_scope.cancel()
-        shelf.go_on.set()
+        shelf.let_go()
         await touch(pool, "b")
         assert shelf.loads.count("b") == 1
 

@@ -5,7 +5,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self, cast
 
@@ -39,11 +40,13 @@ class WatchedBackend(LocalBackend):
         super().__init__(pool_of(MODEL_NAME, stage.load, stage.scene.engine))
         self._stage = stage
 
-    async def ready(self, model: str | None) -> str:
+    @asynccontextmanager
+    async def hold(self, model: str | None) -> AsyncGenerator[str]:
         """The same, watched."""
         self._stage.note_waiters(1)
         try:
-            return await super().ready(model)
+            async with super().hold(model) as name:
+                yield name
         finally:
             self._stage.note_waiters(-1)
 
@@ -229,7 +232,8 @@ class Stage:
             self._changed.notify_all()
 
     def note_made(self, generation: Generation) -> None:
-        """A generation was made."""
+        """A generation was made, with its sequence, which the engine's thread may look at from now on."""
+        assert not generation.sequence.completion_tokens
         with self._changed:
             self._generations.append(generation)
             self._changed.notify_all()

@@ -6,6 +6,7 @@
 import ctypes
 import functools
 import logging
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ _NO_ROOM = 1
 _ABORTED = 2
 
 _errors: list[str] = []
-_listeners: list[list[str]] = []
+_listeners: list[tuple[int, list[str]]] = []
 
 
 @functools.cache
@@ -43,13 +44,13 @@ def first_error() -> str:
 
 @contextmanager
 def heard() -> Generator[list[str]]:
-    """The lines that llama.cpp logs meanwhile."""
+    """The lines that llama.cpp logs meanwhile on this thread; others may load another model."""
     lines: list[str] = []
-    _listeners.append(lines)
+    _listeners.append((threading.get_ident(), lines))
     try:
         yield lines
     finally:
-        _listeners[:] = [others for others in _listeners if others is not lines]
+        _listeners[:] = [other for other in _listeners if other[1] is not lines]
 
 
 def check_status(status: int, rows: int) -> None:
@@ -86,5 +87,6 @@ def _log(level: int, text: bytes, _: object) -> None:
     # Even its errors are for debugging only: an aborted decode is one, and a real one comes back as an exception.
     if line:
         logger.debug("%s", line)
-        for lines in _listeners:
-            lines.append(line)
+        for thread, lines in _listeners:
+            if thread == threading.get_ident():
+                lines.append(line)

@@ -11,7 +11,7 @@ from mcp_llama.api import ModelStatus
 from mcp_llama.backends.backend import Backend
 from mcp_llama.errors import UnknownModelError
 from mcp_llama.server.answers import Answers
-from mcp_llama.server.loading import wait_for_model
+from mcp_llama.server.loading import held_model
 from mcp_llama.server.openai.choices import Choices
 from mcp_llama.server.openai.embeddings import embed
 from mcp_llama.server.openai.formats import ChatFormat, CompletionFormat
@@ -49,8 +49,8 @@ class OpenAIRoutes:
         """Continue one or more texts; the default `max_tokens` is 16, as OpenAI's."""
 
         async def prepare() -> Choices:
-            model = await wait_for_model(self._backend, body.model)
-            return Choices(body, model, CompletionFormat(), await completion_choices(self._backend, model, body))
+            async with held_model(self._backend, body.model) as model:
+                return Choices(body, model, CompletionFormat(), await completion_choices(self._backend, model, body))
 
         return await self._answer(request, prepare, streams=bool(body.stream))
 
@@ -58,10 +58,9 @@ class OpenAIRoutes:
         """Answer messages through the model's chat template; a trailing assistant message is continued."""
 
         async def prepare() -> Choices:
-            model = await wait_for_model(self._backend, body.model)
-            return Choices(
-                body, model, ChatFormat(calls=bool(body.tools)), await chat_choices(self._backend, model, body)
-            )
+            form = ChatFormat(calls=bool(body.tools))
+            async with held_model(self._backend, body.model) as model:
+                return Choices(body, model, form, await chat_choices(self._backend, model, body))
 
         return await self._answer(request, prepare, streams=bool(body.stream))
 
@@ -69,7 +68,8 @@ class OpenAIRoutes:
         """Turn texts into vectors of length 1."""
 
         async def work() -> Response:
-            return await embed(self._backend, await wait_for_model(self._backend, body.model), body)
+            async with held_model(self._backend, body.model) as model:
+                return await embed(self._backend, model, body)
 
         return await self._answers.whole(request, work)
 
