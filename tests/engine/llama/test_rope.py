@@ -185,7 +185,10 @@ def test_what_the_file_says_counts(
 
 
 def test_a_model_without_rope_refuses_its_options(real_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcp_llama.engine.llama.rope.lib.llama_model_rope_type", lambda weights: -1)
+    def none(_: object) -> int:
+        return -1
+
+    monkeypatch.setattr("mcp_llama.engine.llama.rope.lib.llama_model_rope_type", none)
     with pytest.raises(ConfigError, match="no rotary positions"):
         UnloadedModel(real_model_path, replace(SMALL, rope_freq_base=50_000.0))
     UnloadedModel(real_model_path, SMALL).close()
