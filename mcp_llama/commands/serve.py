@@ -55,8 +55,9 @@ async def _announce_ready(backend: LocalBackend) -> None:
         logger.error("%s", error)
         return
     card = backend.status().card
-    assert card is not None
-    logger.info("%s is ready: %d slots of %d tokens", card.name, card.n_slots, card.n_ctx)
+    # It may have left already for one that a request named.
+    if card is not None:
+        logger.info("%s is ready: %d slots of %d tokens", card.name, card.n_slots, card.n_ctx)
 
 
 def _welcome(base: str, file: ModelFile, settings: ServeSettings) -> str:

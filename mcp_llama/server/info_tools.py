@@ -8,7 +8,7 @@ from mcp_types import CallToolResult
 
 from mcp_llama.api import ChatRequest
 from mcp_llama.backends.backend import Backend
-from mcp_llama.errors import RequestError
+from mcp_llama.errors import EngineError, RequestError
 from mcp_llama.server.arguments import MessagesAsAbove, Model
 from mcp_llama.server.client_watch import while_client_listens
 from mcp_llama.server.heartbeat import beating_until_held
@@ -67,8 +67,9 @@ class InfoTools:
                 interval_s=self._limits.heartbeat_s,
                 patience_s=self._limits.max_time_s,
             ) as name:
-                card = self._backend.status(name).card
-                assert card is not None, "the model is held"
+                status = self._backend.status(name)
+                if status.card is None:
+                    raise EngineError(str(status.error))
                 tokens = await self._backend.count_tokens(text or chat, name)
-        out = TokenCountOut(tokens=tokens, n_ctx=card.n_ctx)
-        return structured_result(f"{tokens} tokens; the context holds {card.n_ctx}.", out)
+        out = TokenCountOut(tokens=tokens, n_ctx=status.card.n_ctx)
+        return structured_result(f"{tokens} tokens; the context holds {status.card.n_ctx}.", out)

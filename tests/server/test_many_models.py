@@ -129,3 +129,14 @@ async def test_what_is_counted_has_the_label_of_its_model() -> None:
     assert f'llamacpp:requests_processing{{model="{SMALL}"}} 0.0' in text
     assert text.count("# TYPE llamacpp:n_decode_total counter") == 1
     assert counts
+
+
+async def test_tokens_of_a_model_whose_engine_broke_down_are_not_counted() -> None:
+    models = shelf()
+    async with shelved(models) as url, connected_http(url, PLAIN_DOOR) as client:
+        await client.call("count_tokens", {"text": "first"})
+        models.models[SMALL].fault = lambda _: AssertionError("secret")
+        await client.call("generate", {"prompt": "hi"})
+        call = await client.call("count_tokens", {"text": "second"})
+    assert call.result.is_error
+    assert text_of(call.result).startswith("The engine failed.")
