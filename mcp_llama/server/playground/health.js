@@ -9,7 +9,13 @@ import { percent, SEPARATOR } from "./words.js";
 /** @typedef {{status: string, loaded?: number, model?: string, error?: string}} Health */
 
 const POLL_MS = 1000;
-const WORDS = { loading: "Loading", ready: "Ready", failed: "Failed", unreachable: "Offline" };
+const WORDS = {
+  unloaded: "Unloaded",
+  loading: "Loading",
+  ready: "Ready",
+  failed: "Failed",
+  unreachable: "Offline",
+};
 const badge = find("health", HTMLElement);
 const loading = find("loading", HTMLElement);
 
@@ -22,16 +28,21 @@ export function loadedShare() {
   return health.status === "loading" ? percent(health.loaded) : undefined;
 }
 
-/** Looks until the server is ready, so that one that comes up, or comes back, is seen. */
+/** Looks until the server takes requests, so that one that comes up, or comes back, is seen. */
 export async function watchHealth() {
   if (isWatching) return;
   isWatching = true;
   showHealth(await askHealth());
-  while (health.status !== "ready") {
+  while (!isServing()) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     showHealth(await askHealth());
   }
   isWatching = false;
+}
+
+/** A model that is not loaded will be by the next request. */
+function isServing() {
+  return health.status === "ready" || health.status === "unloaded";
 }
 
 /** @returns {Promise<Health>} */
@@ -69,6 +80,6 @@ function healthChanged(was, error) {
   if (status === "unreachable" && !isTold) showError(UNREACHABLE);
   if (status === "loading") announce("The model is loading");
   if (status === "ready" && was !== "connecting") announce("The model is ready");
-  if (status === "ready" && (was === "failed" || was === "unreachable")) showError("");
+  if (isServing() && (was === "failed" || was === "unreachable")) showError("");
   if (status !== "unreachable") void listModels();
 }

@@ -9,6 +9,7 @@ import { fresh, within } from "./elements.js";
 import { watchHealth } from "./health.js";
 import { Meter } from "./meter.js";
 import { mode } from "./mode.js";
+import { listModels } from "./models.js";
 import { scrollDown } from "./scroll.js";
 import { markField } from "./settings.js";
 import { counted } from "./words.js";
@@ -132,6 +133,8 @@ class Run {
     else if (failure) showFailure(failure, meter.isAccepted);
     else announce(`Done, ${counted(meter.tokens)}`);
     if ((this.#isStopped || failure) && !meter.hasText) this.#target.takeBack();
+    // The request may have loaded its model, and another one may have left for it.
+    void listModels();
   }
 
   #schedule() {
