@@ -40,7 +40,7 @@ MaxTimeS = Annotated[float, Field(gt=0, le=86_400, description="End after this t
 Number = Annotated[float | None, WithJsonSchema({"type": "number"})]
 Seed = Annotated[int | None, WithJsonSchema({"type": "integer"})]
 Stop = Annotated[list[str], Field(description="End before any of these strings.", max_length=16)]
-Model = Annotated[str, Field(description="Default: the loaded model.")]
+Model = Annotated[str, Field(description="A name from models.")]
 Sampling = Annotated[dict[str, Any], WithJsonSchema({**_OBJECT, "description": _SAMPLING})]
 SamplingAsAbove = Annotated[dict[str, Any], WithJsonSchema({**_OBJECT, "description": "As in generate."})]
 JsonSchema = Annotated[
