@@ -67,6 +67,24 @@ async def test_who_names_a_model_that_is_being_freed_waits_for_that_and_loads_it
     assert shelf.most_taken == SIZE
 
 
+async def test_a_model_is_never_there_twice_though_there_is_memory_for_it() -> None:
+    shelf = Shelf("a", "b")
+    clock = Clock()
+    async with pool_of(shelf, PoolBounds(idle_s=60), clock.monotonic) as pool:
+        await touch(pool, "a", "b")
+        shelf.stick("a")
+        clock.now += 61
+        await touch(pool, "b")
+        await shelf.waits("a")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(touch, pool, "a")
+            await blocked()
+            assert shelf.loads == ["a", "b"]
+            shelf.let_go()
+        assert shelf.loads == ["a", "b", "a"]
+    assert shelf.most_taken == 2 * SIZE
+
+
 async def test_the_end_waits_for_a_model_that_was_leaving_already() -> None:
     shelf = Shelf("a", "b")
     clock = Clock()
@@ -158,6 +176,21 @@ async def test_a_model_in_steady_use_gives_way_to_the_one_that_waits() -> None:
             await first.result()
 
 
+async def test_a_model_that_is_there_is_not_kept_back_by_others_that_come_and_go() -> None:
+    shelf = Shelf("a", "b", "c")
+    async with pool_of(shelf, PoolBounds(memory=2 * SIZE)) as pool, anyio.create_task_group() as tasks:
+        await touch(pool, "b", "a")
+        shelf.stick("b")
+        shelf.hold("c")
+        tasks.start_soon(touch, pool, "c")
+        for moving in ("b", "c"):
+            await shelf.waits(moving)
+            with anyio.fail_after(PATIENCE_S):
+                async with pool.use("a", in_turn=True):
+                    assert pool.status("c").state != "ready"
+            shelf.let_go(moving)
+
+
 async def test_those_who_want_the_same_model_share_its_place_in_the_queue() -> None:
     shelf = Shelf("a", "b", "c")
     async with pool_of(shelf, ONE) as pool, anyio.create_task_group() as tasks, await generation(pool, "a"):
@@ -236,6 +269,17 @@ def wait_for_loads() -> None:
     for thread in threading.enumerate():
         if thread.name == "model-loader":
             thread.join(PATIENCE_S)
+
+
+async def test_a_pinned_model_that_nobody_uses_keeps_nothing_busy() -> None:
+    shelf = Shelf("a", "b")
+    clock = Clock()
+    async with pool_of(shelf, PoolBounds(idle_s=60, pinned=("a",)), clock.monotonic) as pool:
+        await touch(pool, "a", "b")
+        clock.now += 100
+        await touch(pool, "b")
+        await blocked()
+        assert shelf.present == {"a", "b"}
 
 
 async def test_a_load_that_fails_at_once_is_not_tried_again_for_the_same_request() -> None:
