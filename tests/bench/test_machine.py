@@ -82,3 +82,11 @@ def test_the_subject_is_the_file_by_its_content(tmp_path: Path) -> None:
     assert (subject.n_ctx, subject.n_slots, subject.n_threads) == (64, 3, 2)
     assert subject.build == " ".join(system_info().split())
     assert subject.versions == {name: version(name) for name in ("mcp-llama", "llama-cpp-python", "mcp")}
+
+
+def test_all_parts_of_a_split_model_are_its_content(tmp_path: Path) -> None:
+    first, second = (tmp_path / f"tiny-0000{number}-of-00002.gguf" for number in (1, 2))
+    first.write_bytes(b"GGUF")
+    second.write_bytes(b"more")
+    subject = this_subject(first, "a model", n_ctx=64, n_slots=3, n_threads=2)
+    assert (subject.sha256, subject.size) == (hashlib.sha256(b"GGUFmore").hexdigest(), 8)

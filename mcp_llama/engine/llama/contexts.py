@@ -36,14 +36,14 @@ class Contexts:
     """Makes contexts of weights with their adapters."""
 
     def __init__(
-        self, weights: lib.llama_model_p, options: ModelOptions, head_size: int, adapters: Adapters | None
+        self, weights: lib.llama_model_p, options: ModelOptions, head_sizes: tuple[int, int], adapters: Adapters | None
     ) -> None:
-        """Check what all contexts have in common. `head_size` is how many values a key of one head has.
+        """Check what all contexts have in common. `head_sizes` are those of a key and of a value of one head.
 
         Raises:
             ConfigError: options exclude each other, or do not fit the model.
         """
-        check_types(options, head_size)
+        _check_types(options, head_sizes)
         self._weights = weights
         self._options = options
         self._adapters = adapters
@@ -81,20 +81,16 @@ class Contexts:
         return context
 
 
-def check_types(options: ModelOptions, head_size: int) -> None:
-    """Refuse what llama.cpp refuses with other words, or computes wrongly: quantised keys without flash attention.
-
-    Raises:
-        ConfigError: the types of the cache fit neither flash attention nor the model.
-    """
+def _check_types(options: ModelOptions, head_sizes: tuple[int, int]) -> None:
+    """Refuse what llama.cpp refuses with other words, or computes wrongly: quantised keys without flash attention."""
     if options.type_v not in _EXACT and options.flash_attn == "off":
         raise ConfigError(
             f"type_v {options.type_v} needs flash attention, and flash_attn is off. "
             "Set flash_attn to on or auto, or type_v to f16."
         )
-    for name, kind in (("type_k", options.type_k), ("type_v", options.type_v)):
-        if kind not in _EXACT and head_size % BLOCK:
+    for name, kind, size in zip(("type_k", "type_v"), (options.type_k, options.type_v), head_sizes, strict=True):
+        if kind not in _EXACT and size % BLOCK:
             raise ConfigError(
-                f"{name} is {kind}, which holds {BLOCK} values together, but this model's heads have {head_size}. "
+                f"{name} is {kind}, which holds {BLOCK} values together, but this model's heads have {size}. "
                 "Take f16, bf16 or f32."
             )

@@ -30,9 +30,9 @@ _BYTES_OF_BLOCK: dict[CacheType, int] = {
 }
 
 
-def kv_bytes(values: int, options: ModelOptions) -> int:
-    """The bytes of so many values of each, keys and values."""
-    return values * (_BYTES_OF_BLOCK[options.type_k] + _BYTES_OF_BLOCK[options.type_v]) // BLOCK
+def kv_bytes(keys: int, values: int, options: ModelOptions) -> int:
+    """The bytes of so many numbers of keys and of values."""
+    return (keys * _BYTES_OF_BLOCK[options.type_k] + values * _BYTES_OF_BLOCK[options.type_v]) // BLOCK
 
 
 def fit(name: str, options: ModelOptions, rope: Rope, token: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import ctypes
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import llama_cpp.llama_cpp as lib
 import numpy as np
@@ -48,8 +48,10 @@ class LlamaModel(Weights):
         super().__init__(path, options, on_progress)
         try:
             self._adapters = self._load_adapters(options)
-            self._contexts = Contexts(self._weights, options, self._head_size(), self._adapters)
-            self._kv_bytes_per_token = kv_bytes(self._kv_values_per_token(), options)
+            keys, values = self._head_size("key"), self._head_size("value")
+            self._contexts = Contexts(self._weights, options, (keys, values), self._adapters)
+            heads: int = lib.llama_model_n_head_kv(self._weights) * lib.llama_model_n_layer(self._weights)
+            self._kv_bytes_per_token = kv_bytes(heads * keys, heads * values, options)
             self.n_ctx, self.n_slots = self._fit(options)
             self.has_lanes = options.n_cells is None
             self._is_cuttable = not (
@@ -242,16 +244,11 @@ class LlamaModel(Weights):
         rope = read_rope(self._weights, self.metadata, self.n_ctx_train)
         return fit(self.name, options, rope, self._kv_bytes_per_token)
 
-    def _head_size(self) -> int:
-        named = self.metadata.get(f"{self.metadata.get('general.architecture')}.attention.key_length", "")
+    def _head_size(self, kind: Literal["key", "value"]) -> int:
+        """How many numbers a key or a value of one head has."""
+        named = self.metadata.get(f"{self.metadata.get('general.architecture')}.attention.{kind}_length", "")
         heads = max(1, lib.llama_model_n_head(self._weights))
         return int(named) if named.isdecimal() else lib.llama_model_n_embd(self._weights) // heads
-
-    def _kv_values_per_token(self) -> int:
-        """How many keys a token has in all layers, and as many values."""
-        heads = max(1, lib.llama_model_n_head(self._weights))
-        width = lib.llama_model_n_embd(self._weights) // heads * lib.llama_model_n_head_kv(self._weights)
-        return width * lib.llama_model_n_layer(self._weights)
 
     def _new_context(self) -> lib.llama_context_p:
         params = self._contexts.params()

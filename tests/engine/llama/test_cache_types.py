@@ -10,10 +10,10 @@ import pytest
 
 from mcp_llama.engine.embedding import EmbedJob
 from mcp_llama.engine.llama import CacheType, FlashAttention, LlamaModel, ModelOptions, UnloadedModel
-from mcp_llama.engine.llama.contexts import check_types
 from mcp_llama.errors import ConfigError
 from tests.engine.llama.decoding import extend, greedy, text, tokens
 from tests.engine.llama.reference import log_softmax, pooled
+from tests.engine.llama.tiny import write_tiny
 
 TEXT = "The capital of France is Paris, and the capital of Germany is"
 OPTIONS = ModelOptions(n_ctx=512, n_slots=1, n_threads=1)
@@ -78,11 +78,18 @@ def test_quantised_values_without_flash_attention_are_refused(kind: CacheType, r
     UnloadedModel(real_model_path, replace(OPTIONS, type_v=kind, flash_attn="on")).close()
 
 
-@pytest.mark.parametrize("attention", ["auto", "off"])
-def test_heads_that_are_no_whole_blocks_cannot_be_quantised(attention: FlashAttention) -> None:
-    for size in (48, 80):
-        for name in ("type_k",) if attention == "off" else ("type_k", "type_v"):
-            with pytest.raises(ConfigError, match=rf"^{name} is q8_0, which holds 32 values .* have {size}\."):
-                check_types(replace(OPTIONS, flash_attn=attention, **{name: "q8_0"}), size)
-    check_types(replace(OPTIONS, flash_attn=attention, type_k="bf16", type_v="f32"), 48)
-    check_types(replace(OPTIONS, flash_attn=attention, type_k="q8_0"), 96)
+def test_heads_that_are_no_whole_blocks_cannot_be_quantised(real_model_path: Path, tmp_path: Path) -> None:
+    odd = write_tiny(real_model_path, tmp_path / "odd.gguf")
+    refused: list[tuple[FlashAttention, str]] = [("auto", "type_k"), ("auto", "type_v"), ("off", "type_k")]
+    for attention, name in refused:
+        with pytest.raises(ConfigError, match=rf"^{name} is q8_0, which holds 32 values .* have 48\."):
+            LlamaModel(odd, replace(OPTIONS, flash_attn=attention, **{name: "q8_0"}))
+        LlamaModel(odd, replace(OPTIONS, flash_attn=attention, type_k="bf16", type_v="f32")).close()
+
+
+def test_the_size_of_a_head_is_the_one_that_the_file_names(real_model_path: Path, tmp_path: Path) -> None:
+    named = write_tiny(real_model_path, tmp_path / "named.gguf", head=64)
+    for types in ({}, {"type_k": "q8_0"}, {"type_v": "q4_0"}):
+        model = UnloadedModel(named, replace(OPTIONS, n_ctx=4096, n_slots=3, **types))
+        assert model.memory - model.size == pytest.approx(model.need.cache, abs=ROUNDING)
+        model.close()

@@ -154,28 +154,27 @@ def test_the_model_takes_a_context_that_the_options_stretch(real_model_path: Pat
         UnloadedModel(real_model_path, replace(options, n_ctx=16_385))
 
 
-@pytest.mark.parametrize(
-    ("metadata", "reaches"),
-    [
-        (
-            {"type": "yarn", "factor": 4.0, "original_context_length": 1024},
-            [({}, 8192), ({"rope_scaling": "none"}, 1024), ({"rope_scaling": "yarn"}, 4096)],
-        ),
-        (
-            {"type": "linear", "factor": 2.0},
-            [({}, 8192), ({"rope_scaling": "none"}, 4096), ({"rope_freq_scale": 0.25}, 16_384)],
-        ),
-    ],
-)
+Reach = tuple[dict[str, Any], int]
+"""Options, and the context that they allow."""
+STRETCHED: list[tuple[dict[str, float | str], list[Reach]]] = [
+    (
+        {"type": "yarn", "factor": 4.0, "original_context_length": 1024},
+        [({}, 8192), ({"rope_scaling": "none"}, 1024), ({"rope_scaling": "yarn"}, 4096)],
+    ),
+    (
+        {"type": "linear", "factor": 2.0},
+        [({}, 8192), ({"rope_scaling": "none"}, 4096), ({"rope_freq_scale": 0.25}, 16_384)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("metadata", "reaches"), STRETCHED)
 def test_what_the_file_says_counts(
-    metadata: dict[str, float | str],
-    reaches: list[tuple[dict[str, Any], int]],
-    real_model_path: Path,
-    tmp_path: Path,
+    metadata: dict[str, float | str], reaches: list[Reach], real_model_path: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "stretched.gguf"
     copy_with_metadata(real_model_path, path, {f"llama.rope.scaling.{key}": value for key, value in metadata.items()})
-    found: list[tuple[dict[str, Any], int]] = []
+    found: list[Reach] = []
     for options, _ in reaches:
         model = UnloadedModel(path, replace(SMALL, n_ctx=100_000, cut_n_ctx=True, **options))
         found.append((options, model.n_ctx))

@@ -35,6 +35,7 @@ def test_the_first_part_loads_all_and_says_the_same(real_model_path: Path, parts
     completions: list[list[int]] = []
     for path in (real_model_path, parts[0]):
         model = LlamaModel(path, OPTIONS)
+        assert model.name == ("split" if path == parts[0] else path.stem)
         completions += greedy(model, [tokens(model, "Once upon a time")], 16)
         model.close()
     assert completions[0] == completions[1]
