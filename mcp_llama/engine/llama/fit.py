@@ -35,19 +35,16 @@ def kv_bytes(keys: int, values: int, options: ModelOptions) -> int:
     return (keys * _BYTES_OF_BLOCK[options.type_k] + values * _BYTES_OF_BLOCK[options.type_v]) // BLOCK
 
 
-def fit(name: str, options: ModelOptions, rope: Rope, token: int) -> tuple[int, int]:
+def fit(options: ModelOptions, rope: Rope, token: int) -> tuple[int, int]:
     """Context of one slot and number of slots, such that the KV cache takes a modest share of free memory.
 
-    `name` is that of the model, and `token` the bytes that a token takes in the cache.
+    `token` is the bytes that a token takes in the cache.
 
     Raises:
         ConfigError: an option does not fit the model, or another one.
         ModelLoadError: the cache needs more memory than is free.
     """
-    reach = rope.n_ctx_max(options)
-    wanted = None if options.n_ctx is None else _allowed(name, options.n_ctx, options, rope, reach)
-    if wanted is not None and options.n_cells is not None and wanted > options.n_cells:
-        raise ConfigError(f"n_ctx is {wanted:,}, but n_cells only {options.n_cells:,}. Raise n_cells.")
+    wanted, reach = wanted_n_ctx(options, rope), rope.n_ctx_max(options)
     n_ctx = wanted or min(reach or rope.n_ctx_train, _DEFAULT_N_CTX, options.n_cells or _DEFAULT_N_CTX)
     n_slots = options.n_slots or _DEFAULT_N_SLOTS
     free = psutil.virtual_memory().available
@@ -66,21 +63,36 @@ def fit(name: str, options: ModelOptions, rope: Rope, token: int) -> tuple[int, 
     return n_ctx, n_slots
 
 
-def _allowed(name: str, n_ctx: int, options: ModelOptions, rope: Rope, reach: int | None) -> int:
-    """The context that was asked for, or less if that may be."""
-    if reach is None:
-        if n_ctx > rope.n_ctx_train:
-            logger.warning(
-                "%s was trained on %s tokens; whether rope_freq_base makes %s of them is not checked",
-                name, f"{rope.n_ctx_train:,}", f"{n_ctx:,}",
-            )  # fmt: skip
-        return n_ctx
-    if n_ctx <= reach:
-        return n_ctx
-    if not options.cut_n_ctx:
-        raise _too_long(n_ctx, reach, rope)
-    logger.warning("n_ctx is %s, but %s was trained on %s tokens and gets these", f"{n_ctx:,}", name, f"{reach:,}")
-    return reach
+def wanted_n_ctx(options: ModelOptions, rope: Rope) -> int | None:
+    """The context that was asked for, or less if that may be; None if none was.
+
+    Raises:
+        ConfigError: it does not fit the model, or another option.
+    """
+    n_ctx, reach = options.n_ctx, rope.n_ctx_max(options)
+    if n_ctx is None:
+        return None
+    if reach is not None and n_ctx > reach:
+        if not options.cut_n_ctx:
+            raise _too_long(n_ctx, reach, rope)
+        n_ctx = reach
+    if options.n_cells is not None and n_ctx > options.n_cells:
+        raise ConfigError(f"n_ctx is {n_ctx:,}, but n_cells only {options.n_cells:,}. Raise n_cells.")
+    return n_ctx
+
+
+def warn_of_n_ctx(name: str, options: ModelOptions, rope: Rope) -> None:
+    """Log where the context is not what was asked for, or more than is known to make sense."""
+    asked, wanted, trained = options.n_ctx, wanted_n_ctx(options, rope), rope.n_ctx_train
+    if asked is None or wanted is None:
+        return
+    if wanted < asked:
+        logger.warning("n_ctx is %s, but %s was trained on %s tokens and gets these", f"{asked:,}", name, f"{wanted:,}")
+    if wanted > trained and rope.n_ctx_max(options) is None:
+        logger.warning(
+            "%s was trained on %s tokens; whether rope_freq_base makes %s of them is not checked",
+            name, f"{trained:,}", f"{wanted:,}",
+        )  # fmt: skip
 
 
 def _too_long(n_ctx: int, reach: int, rope: Rope) -> ConfigError:

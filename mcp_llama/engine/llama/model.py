@@ -19,7 +19,7 @@ from mcp_llama.engine.llama.batch import LlamaBatch
 from mcp_llama.engine.llama.constrained_sampler import Candidates, ConstrainedSampler
 from mcp_llama.engine.llama.contexts import Contexts
 from mcp_llama.engine.llama.embedder import LlamaEmbedder, own_pooling
-from mcp_llama.engine.llama.fit import fit, kv_bytes
+from mcp_llama.engine.llama.fit import fit, kv_bytes, warn_of_n_ctx
 from mcp_llama.engine.llama.library import check_status, first_error
 from mcp_llama.engine.llama.options import ModelOptions
 from mcp_llama.engine.llama.rope import read_rope
@@ -52,6 +52,7 @@ class LlamaModel(Weights):
             self._contexts = Contexts(self._weights, options, (keys, values), self._adapters)
             heads: int = lib.llama_model_n_head_kv(self._weights) * lib.llama_model_n_layer(self._weights)
             self._kv_bytes_per_token = kv_bytes(heads * keys, heads * values, options)
+            self._rope = read_rope(self._weights, self.metadata, self.n_ctx_train)
             self.n_ctx, self.n_slots = self._fit(options)
             self.has_lanes = options.n_cells is None
             self._is_cuttable = not (
@@ -68,12 +69,13 @@ class LlamaModel(Weights):
             super().close()
             raise
         try:
-            self._prepare()
+            self._prepare(options)
         except DecodeError as error:
             self.close()
             raise ModelLoadError(f"{path.name} loads, but cannot generate text: {error}") from error
 
-    def _prepare(self) -> None:
+    def _prepare(self, options: ModelOptions) -> None:
+        warn_of_n_ctx(self.name, options, self._rope)
         self._memory = cast(lib.llama_memory_t, lib.llama_get_memory(self._context))
         self._swa_window: int = lib.llama_model_n_swa(self._weights)
         self._batch = LlamaBatch(self.n_batch)
@@ -241,8 +243,7 @@ class LlamaModel(Weights):
 
     def _fit(self, options: ModelOptions) -> tuple[int, int]:
         """Context of one slot and number of slots."""
-        rope = read_rope(self._weights, self.metadata, self.n_ctx_train)
-        return fit(self.name, options, rope, self._kv_bytes_per_token)
+        return fit(options, self._rope, self._kv_bytes_per_token)
 
     def _head_size(self, kind: Literal["key", "value"]) -> int:
         """How many numbers a key or a value of one head has."""

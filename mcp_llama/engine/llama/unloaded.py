@@ -11,6 +11,7 @@ from pathlib import Path
 import llama_cpp.llama_cpp as lib
 
 from mcp_llama.engine.llama.adapters import adapter_size
+from mcp_llama.engine.llama.fit import wanted_n_ctx
 from mcp_llama.engine.llama.library import heard
 from mcp_llama.engine.llama.model import LlamaModel
 from mcp_llama.engine.llama.options import ModelOptions
@@ -70,7 +71,7 @@ class UnloadedModel(LlamaModel):
             return super()._fit(options)
         except ModelLoadError:
             # Not even the smallest cache fits, which is what is to be told.
-            return options.n_ctx or min(self.n_ctx_train, _LEAST_N_CTX), options.n_slots or 1
+            return wanted_n_ctx(options, self._rope) or min(self.n_ctx_train, _LEAST_N_CTX), options.n_slots or 1
 
     def _new_context(self) -> lib.llama_context_p:
         with heard() as lines:
@@ -79,7 +80,7 @@ class UnloadedModel(LlamaModel):
         self.need = MemoryNeed(weights=self.size + self._size_of_adapters, cache=cache, compute=compute)
         return context
 
-    def _prepare(self) -> None:
+    def _prepare(self, options: ModelOptions) -> None:
         """Nothing: there is no memory to compute in."""
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mcp_llama.engine.embedding import EmbedJob
 from mcp_llama.engine.llama import LlamaModel, ModelOptions, UnloadedModel
-from mcp_llama.engine.llama.fit import fit
+from mcp_llama.engine.llama.fit import fit, warn_of_n_ctx
 from mcp_llama.engine.llama.rope import Rope
 from mcp_llama.errors import ConfigError
 from tests.engine.llama.decoding import extend, tokens
@@ -102,7 +102,7 @@ def test_an_option_without_effect_is_refused(rope: Rope, options: dict[str, Any]
 
 def refusal(rope: Rope, **options: Any) -> str:
     with pytest.raises(ConfigError) as refused:
-        fit("tiny", ModelOptions(n_slots=1, **options), rope, 1)
+        fit(ModelOptions(n_slots=1, **options), rope, 1)
     return str(refused.value)
 
 
@@ -122,26 +122,29 @@ def test_a_context_beyond_the_reach_is_refused_with_what_would_reach() -> None:
 def test_the_scale_in_the_refusal_reaches(n_ctx: int) -> None:
     scale = float(refusal(PLAIN, n_ctx=n_ctx).rpartition(" ")[2].removesuffix("."))
     options = ModelOptions(n_ctx=n_ctx, n_slots=1, rope_scaling="yarn", rope_freq_scale=scale)
-    assert fit("tiny", options, PLAIN, 1) == (n_ctx, 1)
+    assert fit(options, PLAIN, 1) == (n_ctx, 1)
 
 
 def test_without_n_ctx_a_stretched_model_has_the_usual_context() -> None:
     short = replace(PLAIN, n_ctx_train=2048, n_ctx_native=2048)
     options = ModelOptions(n_slots=1)
-    assert fit("tiny", options, short, 1) == (2048, 1)
-    assert fit("tiny", replace(options, rope_freq_scale=0.5), short, 1) == (4096, 1)
-    assert fit("tiny", replace(options, rope_freq_scale=0.1), short, 1) == (8192, 1)
-    assert fit("tiny", replace(options, rope_freq_base=1e6), short, 1) == (2048, 1)
+    assert fit(options, short, 1) == (2048, 1)
+    assert fit(replace(options, rope_freq_scale=0.5), short, 1) == (4096, 1)
+    assert fit(replace(options, rope_freq_scale=0.1), short, 1) == (8192, 1)
+    assert fit(replace(options, rope_freq_base=1e6), short, 1) == (2048, 1)
 
 
 def test_another_base_frequency_lets_any_context_pass_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     options = ModelOptions(n_ctx=50_000, n_slots=1, rope_freq_base=1e6)
-    assert fit("tiny", options, PLAIN, 1) == (50_000, 1)
+    assert fit(options, PLAIN, 1) == (50_000, 1)
+    warn_of_n_ctx("tiny", options, PLAIN)
     assert caplog.messages == [
         "tiny was trained on 8,192 tokens; whether rope_freq_base makes 50,000 of them is not checked"
     ]
     caplog.clear()
-    assert fit("tiny", replace(options, n_ctx=8192), PLAIN, 1) == (8192, 1)
+    warn_of_n_ctx("tiny", replace(options, n_ctx=8192), PLAIN)
+    warn_of_n_ctx("tiny", replace(options, n_ctx=None), PLAIN)
+    warn_of_n_ctx("tiny", ModelOptions(n_ctx=16_384, rope_freq_scale=0.5), PLAIN)
     assert caplog.messages == []
 
 
@@ -195,8 +198,8 @@ def test_a_model_without_rope_refuses_its_options(real_model_path: Path, monkeyp
 
 def test_a_context_larger_than_the_pool_of_cells_is_refused() -> None:
     assert refusal(PLAIN, n_ctx=300, n_cells=299) == "n_ctx is 300, but n_cells only 299. Raise n_cells."
-    assert fit("tiny", ModelOptions(n_ctx=300, n_cells=300, n_slots=2), PLAIN, 1) == (300, 2)
-    assert fit("tiny", ModelOptions(n_cells=299, n_slots=2), PLAIN, 1) == (299, 2)
+    assert fit(ModelOptions(n_ctx=300, n_cells=300, n_slots=2), PLAIN, 1) == (300, 2)
+    assert fit(ModelOptions(n_cells=299, n_slots=2), PLAIN, 1) == (299, 2)
 
 
 def test_a_model_that_need_not_have_it_all_gets_the_context_it_was_trained_on(
@@ -204,9 +207,10 @@ def test_a_model_that_need_not_have_it_all_gets_the_context_it_was_trained_on(
 ) -> None:
     options = ModelOptions(n_ctx=10_000, n_slots=1, n_threads=1, cut_n_ctx=True)
     with caplog.at_level(logging.WARNING):
-        model = LlamaModel(real_model_path, options)
-    assert model.n_ctx == 8192
+        unloaded, model = UnloadedModel(real_model_path, options), LlamaModel(real_model_path, options)
+    assert (unloaded.n_ctx, model.n_ctx) == (8192, 8192)
+    unloaded.close()
     model.close()
     name = real_model_path.stem
     assert caplog.messages == [f"n_ctx is 10,000, but {name} was trained on 8,192 tokens and gets these"]
-    assert fit("tiny", replace(options, n_ctx=4096), PLAIN, 1) == (4096, 1)
+    assert fit(replace(options, n_ctx=4096), PLAIN, 1) == (4096, 1)

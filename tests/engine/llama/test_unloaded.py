@@ -74,6 +74,9 @@ def test_a_model_larger_than_the_memory_is_told_too(real_model_path: Path, monke
     unloaded = UnloadedModel(real_model_path, ModelOptions())
     assert (unloaded.n_ctx, unloaded.n_slots) == (512, 1)
     unloaded.close()
+    unloaded = UnloadedModel(real_model_path, ModelOptions(n_ctx=10_000, n_slots=3, cut_n_ctx=True))
+    assert (unloaded.n_ctx, unloaded.n_slots) == (8192, 3)
+    unloaded.close()
 
 
 def test_a_damaged_file_and_an_option_that_does_not_fit_are_refused(real_model_path: Path, tmp_path: Path) -> None:
