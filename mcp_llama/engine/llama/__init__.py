@@ -6,12 +6,11 @@ import os
 # on a machine with other work to do that costs nearly all of the speed.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
+from mcp_llama.engine.llama.files import check_file, files_of, size_of
 from mcp_llama.engine.llama.library import library_folder, system_info
 from mcp_llama.engine.llama.model import LlamaModel
 from mcp_llama.engine.llama.options import CacheType, FlashAttention, Lora, ModelOptions, RopeScaling
-from mcp_llama.engine.llama.parts import files_of, size_of
 from mcp_llama.engine.llama.unloaded import MemoryNeed, UnloadedModel
-from mcp_llama.engine.llama.weights import check_file, file_size
 
 __all__ = [
     "CacheType",
@@ -23,7 +22,6 @@ __all__ = [
     "RopeScaling",
     "UnloadedModel",
     "check_file",
-    "file_size",
     "files_of",
     "library_folder",
     "size_of",

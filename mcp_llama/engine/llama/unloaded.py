@@ -11,11 +11,12 @@ from pathlib import Path
 import llama_cpp.llama_cpp as lib
 
 from mcp_llama.engine.llama.adapters import adapter_size
+from mcp_llama.engine.llama.files import check_gguf
 from mcp_llama.engine.llama.fit import wanted_n_ctx
 from mcp_llama.engine.llama.library import heard
 from mcp_llama.engine.llama.model import LlamaModel
 from mcp_llama.engine.llama.options import ModelOptions
-from mcp_llama.engine.llama.weights import check_gguf, load_params, load_weights
+from mcp_llama.engine.llama.weights import load_params, load_weights
 from mcp_llama.errors import ModelLoadError
 
 _SIZE = re.compile(r"(?P<buffer>\S+) +(?:buffer )?size = +(?P<mib>\d+\.\d+) MiB")

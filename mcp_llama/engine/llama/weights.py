@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import llama_cpp.llama_cpp as lib
-import psutil
 from llguidance import LLTokenizer
 
-from mcp_llama.engine.llama.adapters import adapter_size
+from mcp_llama.engine.llama.files import check_file, whole_stem
 from mcp_llama.engine.llama.library import clear_errors, first_error, start_library
 from mcp_llama.engine.llama.options import ModelOptions
-from mcp_llama.engine.llama.parts import check_parts, files_of, size_of, whole_stem
 from mcp_llama.engine.llama.readers import Readers
 from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.errors import EngineError, ModelLoadError, RequestError
@@ -192,46 +190,6 @@ class Weights:
             )
 
         return {key(index): value(index) for index in range(lib.llama_model_meta_count(self._weights))}
-
-
-def check_file(path: Path, options: ModelOptions) -> None:
-    """Refuse what can't be loaded before llama.cpp sees it.
-
-    Raises:
-        ModelLoadError: not a file, not GGUF, not whole, or larger than the free memory with its adapters.
-    """
-    check_gguf(path)
-    size, free = file_size(path, options), psutil.virtual_memory().available
-    if size > free and not options.n_gpu_layers:
-        raise ModelLoadError(
-            f"{path.name} has {size / 2**30:.1f} GiB, but only {free / 2**30:.1f} GiB of memory are free. "
-            "Take a smaller quantisation, or put layers on a GPU with n_gpu_layers."
-        )
-
-
-def file_size(path: Path, options: ModelOptions) -> int:
-    """The bytes of all files of a model and of its adapters.
-
-    Raises:
-        ModelLoadError: an adapter's file is missing.
-    """
-    return size_of(path) + adapter_size(options.lora)
-
-
-def check_gguf(path: Path) -> None:
-    """Refuse what can't be a model, of whatever size.
-
-    Raises:
-        ModelLoadError: not a file, not GGUF, not the first part of a model that is split, or one without the others.
-    """
-    if not path.is_file():
-        raise ModelLoadError(f"No model file at {path}. Give the path of a GGUF file.")
-    check_parts(path)
-    for part in files_of(path):
-        with part.open("rb") as file:
-            magic = file.read(4)
-        if magic != b"GGUF":
-            raise ModelLoadError(f"{part} is not a GGUF file (it starts with {magic!r}). Give the path of a GGUF file.")
 
 
 def recommended_sampling(metadata: dict[str, str]) -> dict[str, object]:

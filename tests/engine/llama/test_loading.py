@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from mcp_llama.engine.llama import LlamaModel, ModelOptions
+from mcp_llama.engine.llama import LlamaModel, ModelOptions, check_file
 from mcp_llama.engine.llama.library import heard
-from mcp_llama.engine.llama.weights import check_file, recommended_sampling
+from mcp_llama.engine.llama.weights import recommended_sampling
 from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.errors import ConfigError, ModelLoadError
 from tests.engine.llama.decoding import greedy, tokens
@@ -159,7 +159,7 @@ def test_models_that_were_closed_leave_no_memory_behind(real_model_path: Path) -
 USE_AFTER_CLOSE = """
 import sys
 from pathlib import Path
-from mcp_llama.engine.llama import LlamaModel, ModelOptions
+from mcp_llama.engine.llama import LlamaModel, ModelOptions, check_file
 from mcp_llama.errors import McpLlamaError
 
 model = LlamaModel(Path(sys.argv[1]), ModelOptions(n_ctx=512, n_slots=1))

@@ -14,8 +14,7 @@ import pytest
 
 from mcp_llama.engine.cache_files import CacheFiles
 from mcp_llama.engine.embedding import EmbedJob
-from mcp_llama.engine.llama import LlamaModel, Lora, ModelOptions, UnloadedModel
-from mcp_llama.engine.llama.weights import check_file
+from mcp_llama.engine.llama import LlamaModel, Lora, ModelOptions, UnloadedModel, check_file
 from mcp_llama.errors import ModelLoadError
 from tests.engine.llama.decoding import extend, tokens
 from tests.engine.llama.loras import WIDTH, joined, random_pairs, write_lora

@@ -6,7 +6,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mcp_llama.engine.llama import LlamaModel, ModelOptions, UnloadedModel, check_file, file_size
+from mcp_llama.engine.llama import LlamaModel, ModelOptions, UnloadedModel, check_file
+from mcp_llama.engine.llama.files import file_size
 from mcp_llama.errors import ModelLoadError
 from tests.engine.llama.decoding import greedy, tokens
 from tests.engine.llama.splits import split
@@ -91,7 +92,8 @@ def test_a_damaged_part_is_named(parts: list[Path], tmp_path: Path) -> None:
         LlamaModel(first, OPTIONS)
 
 
-def test_a_model_of_one_part_is_whole(real_model_path: Path, tmp_path: Path) -> None:
-    path = tmp_path / "model-00001-of-00001.gguf"
+@pytest.mark.parametrize("name", ["model-00001-of-00001.gguf", "model-00001-of-00000.gguf", "model-1-of-2.gguf"])
+def test_a_model_of_one_part_is_whole(name: str, real_model_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / name
     path.symlink_to(real_model_path)
     check_file(path, OPTIONS)
