@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -67,7 +68,7 @@ class LoadedModel:
 class ModelLoader:
     """Loads one model on a thread of its own. Any number of callers wait for the same load.
 
-    `on_idle` is called on the event loop when the last request of the model has ended.
+    `on_idle` is called when the last request of the model has ended, which may be on any thread.
     """
 
     def __init__(
@@ -76,11 +77,15 @@ class ModelLoader:
         limits: EngineLimits,
         metrics: EngineMetrics | None = None,
         on_idle: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._limits = limits
         self._metrics = metrics or EngineMetrics()
         self._on_idle = on_idle
+        self._clock = clock
+        self.ended: float | None = None
+        """When the model was there, in the seconds of `clock`."""
         self._preparing: LoadableModel | None = None
         self._share = 0.0
         self._stopped = False
@@ -167,6 +172,7 @@ class ModelLoader:
             engine = Engine(model, self._limits, self._metrics, self._contents(model), self._on_idle)
             if self._stopped:
                 engine.stop()
+            self.ended = self._clock()
             self._future.set_result(LoadedModel(name, model, engine))
         except (McpLlamaError, DecodeAbortedError) as error:
             stopped = ModelLoadError(f"Loading {name} was stopped: the server is shutting down.")

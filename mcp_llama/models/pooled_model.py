@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import anyio.to_thread
 
@@ -14,10 +15,7 @@ from mcp_llama.models.source import ModelSource
 
 
 class PooledModel:
-    """A model that comes and goes; what is counted of it stays. `on_change` is called when it may have become idle.
-
-    `last_used` is in the seconds of `clock`.
-    """
+    """A model that comes and goes; what is counted of it stays. `on_change` is called when it may have become idle."""
 
     def __init__(
         self,
@@ -27,7 +25,7 @@ class PooledModel:
         on_change: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
-        self.last_used = clock()
+        self._used = clock()
         self._source = source
         self._limits = limits
         self._metrics = metrics
@@ -42,6 +40,12 @@ class PooledModel:
     def name(self) -> str:
         """What it is served under."""
         return self._source.name
+
+    @property
+    def last_used(self) -> float:
+        """When somebody used it last, or when it was loaded for nobody."""
+        ended = None if self._loader is None else self._loader.ended
+        return self._used if ended is None else max(self._used, ended)
 
     @property
     def is_present(self) -> bool:
@@ -84,8 +88,7 @@ class PooledModel:
 
     def renew(self, source: ModelSource) -> None:
         """Where it is found now, for the next time that it is loaded."""
-        if not self.takes_memory:
-            self._source, self._need = source, None
+        self._source, self._need = source, None
 
     def start(self) -> None:
         """Begin to load, if it is not there."""
@@ -93,13 +96,14 @@ class PooledModel:
             return
         loop = asyncio.get_running_loop()
 
-        def note_use() -> None:
+        def soon(note: Callable[[float], None]) -> None:
             # The loop may have ended before the load, or before a handle that nobody entered.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._note_use, self._clock())
+                loop.call_soon_threadsafe(note, self._clock())
 
-        self._loader = ModelLoader(self._source, self._limits, self._metrics, note_use)
-        self._loader.start(note_use)
+        on_idle = partial(soon, self._note_use)
+        self._loader = ModelLoader(self._source, self._limits, self._metrics, on_idle, self._clock)
+        self._loader.start(partial(soon, lambda _: self._on_change()))
 
     async def loaded(self) -> LoadedModel:
         """Wait until it is there; it must have been started.
@@ -135,7 +139,7 @@ class PooledModel:
             self._on_change()
 
     def _note_use(self, moment: float) -> None:
-        self.last_used = max(self.last_used, moment)
+        self._used = max(self._used, moment)
         self._on_change()
 
     def _loaded_now(self) -> LoadedModel | None:

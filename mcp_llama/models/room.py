@@ -26,7 +26,7 @@ class PoolBounds:
 
 
 class Room:
-    """Loads and unloads `models`, one at a time. Those who wait for room get it in the order in which they came."""
+    """Loads and unloads `models`. Those who wait for room get it in the order in which they came."""
 
     def __init__(self, models: Mapping[str, PooledModel], bounds: PoolBounds, clock: Callable[[], float]) -> None:
         self._models = models
@@ -91,9 +91,8 @@ class Room:
 
     async def clear(self) -> None:
         """Free all models."""
-        async with self._moving:
-            for model in tuple(self._models.values()):
-                await model.unload()
+        for model in tuple(self._models.values()):
+            await model.unload()
 
     async def _load(self, model: PooledModel, at_any_rate: bool) -> None:
         async with self._moving:
@@ -132,11 +131,10 @@ class Room:
             self._is_awaited = False
 
     async def _unload_unused(self, idle_s: float) -> None:
-        async with self._moving:
-            for model in tuple(self._models.values()):
-                if model.is_idle and not self._is_pinned(model) and self._clock() - model.last_used >= idle_s:
-                    logger.info("Unloading %s: nobody used it for %g s", model.name, idle_s)
-                    await model.unload()
+        for model in tuple(self._models.values()):
+            if model.is_idle and not self._is_pinned(model) and self._clock() - model.last_used >= idle_s:
+                logger.info("Unloading %s: nobody used it for %g s", model.name, idle_s)
+                await model.unload()
 
     def _refuse_if_stopped(self) -> None:
         if self._stopped:

@@ -156,7 +156,10 @@ async def test_who_stops_waiting_for_room_lets_the_next_one_have_it() -> None:
 
 async def test_pinned_models_are_loaded_at_the_start_and_stay() -> None:
     shelf = Shelf("a", "b", "c", "d")
+    shelf.hold("b")
     async with pool_of(shelf, PoolBounds(memory=2 * SIZE, pinned=("b",))) as pool:
+        await shelf.waits("b")
+        shelf.let_go()
         await touch(pool, "b")
         assert shelf.loads == ["a", "b"]
         await touch(pool, "c", "d", "c")

@@ -12,6 +12,7 @@ import pytest
 from mcp_llama.engine.embedding import Embedding
 from mcp_llama.engine.engine import Engine
 from mcp_llama.engine.sequence import Sequence
+from mcp_llama.engine.token_loop import TokenLoop
 from mcp_llama.errors import BusyError, ModelLoadError, UnavailableError, UnknownModelError
 from mcp_llama.models.pool import ModelPool
 from mcp_llama.models.room import PoolBounds
@@ -180,6 +181,11 @@ async def test_a_model_that_is_there_is_not_kept_back_by_others_that_come_and_go
     shelf = Shelf("a", "b", "c")
     async with pool_of(shelf, PoolBounds(memory=2 * SIZE)) as pool, anyio.create_task_group() as tasks:
         await touch(pool, "b", "a")
+        async with pool.use("a"), pool.use("b"):
+            hasty = asyncio.create_task(touch(pool, "c"))
+            await blocked()
+            hasty.cancel()
+            await asyncio.wait([hasty])
         shelf.stick("b")
         shelf.hold("c")
         tasks.start_soon(touch, pool, "c")
@@ -244,6 +250,15 @@ async def test_the_default_model_is_loaded_again_though_it_takes_more_than_all_m
         assert shelf.present == {"a"}
 
 
+async def test_the_default_model_is_loaded_again_beside_the_pinned_ones() -> None:
+    shelf = Shelf("a", "b")
+    async with pool_of(shelf, PoolBounds(memory=SIZE, pinned=("b",))) as pool:
+        await touch(pool, "b")
+        assert shelf.present == {"b"}
+        await touch(pool, "a")
+        assert shelf.present == {"a", "b"}
+
+
 async def test_idleness_counts_from_the_end_of_the_load() -> None:
     shelf = Shelf("a", "b")
     clock = Clock()
@@ -280,6 +295,15 @@ async def test_a_pinned_model_that_nobody_uses_keeps_nothing_busy() -> None:
         await touch(pool, "b")
         await blocked()
         assert shelf.present == {"a", "b"}
+
+
+async def test_what_a_model_takes_counts_where_it_is_more_than_was_thought() -> None:
+    shelf = Shelf("a", "b", "c")
+    async with pool_of(shelf, PoolBounds(memory=3 * SIZE)) as pool:
+        await touch(pool, "a", "b")
+        shelf.models["b"].memory = 2 * SIZE
+        await touch(pool, "c")
+        assert shelf.present == {"b", "c"}
 
 
 async def test_a_load_that_fails_at_once_is_not_tried_again_for_the_same_request() -> None:
@@ -387,6 +411,7 @@ async def test_nothing_of_a_model_is_kept_after_it_has_left() -> None:
         await touch(pool, "b")
         gc.collect()
         assert engine() is None
+        assert sum(isinstance(each, TokenLoop) for each in gc.get_objects()) == 1
         counts = exported(pool.metrics.registry)
         assert counts['llamacpp:requests_processing{model="a"}'] == 0
         assert counts['mcp_llama_requests_finished_total{finish_reason="length",model="a"}'] == 1
