@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import llama_cpp
 import numpy as np
 import numpy.typing as npt
 import psutil
@@ -180,6 +181,19 @@ def test_a_file_that_is_no_adapter_of_this_model_is_refused(
     assert message.startswith(f"{path} could not be loaded as a LoRA adapter: ")
     assert reason in message
     assert message.endswith(". Give one that was made for this model.")
+
+
+def test_what_went_wrong_before_is_not_the_reason(real_model_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "lora.gguf"
+    a_model(path)
+
+    def stumble(share: float) -> bool:
+        if share == 1:
+            assert not llama_cpp.llama_model_load_from_file(b"/nowhere.gguf", llama_cpp.llama_model_default_params())
+        return True
+
+    with pytest.raises(ModelLoadError, match=r"expect general\.type to be 'adapter'"):
+        LlamaModel(real_model_path, replace(OPTIONS, lora=(Lora(path),)), stumble)
 
 
 def test_an_adapter_that_acts_on_a_part_of_a_text_is_refused(real_model_path: Path, tmp_path: Path) -> None:
