@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import pytest
 from fastapi import FastAPI
 
@@ -248,6 +249,12 @@ def test_every_flag_of_a_server_reaches_its_part(
         assert served.apps == served.servers
         assert served.stall_timeouts == [ENGINE["stall_timeout"]]
         assert served.doors == [AppSecurity(allowed_hosts=["a:*"], allowed_origins=["https://b"])]
+
+
+def test_models_may_take_three_quarters_of_the_memory_unless_told_otherwise(served: Served) -> None:
+    model = write_gguf(models_folder() / "tiny.gguf")
+    server_backend(load_settings(ServeSettings, "serve", ["--model", str(model)]), find_model(str(model)))
+    assert served.bounds == [PoolBounds(memory=psutil.virtual_memory().total * 3 // 4)]
 
 
 def test_another_model_has_neither_the_adapters_nor_the_positions_of_the_default_one(

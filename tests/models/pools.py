@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from mcp_llama.engine.generation import Generation
@@ -21,6 +22,8 @@ SIZE = 4_000
 """The bytes that each fake model takes unless a test says otherwise."""
 
 _LOOK_S = 0.005
+_ROUNDS = 8
+"""More turns of the event loop than a change takes from one task to the next until all have heard of it."""
 
 
 class Closing(FakeModel):
@@ -119,14 +122,17 @@ class Shelf:
         with self._changed:
             return self._changed.wait_for(condition, PATIENCE_S)
 
-    def calm(self) -> None:
-        """Wait until no load goes on and no end, but those that wait for the test."""
+    def _calm(self) -> None:
         assert self._wait_for(lambda: self._moves == len(self._waiting))
 
-    @property
-    def stuck_ends(self) -> int:
-        """How many ends wait for the test."""
-        return self._stuck_ends
+    async def settled(self) -> None:
+        """Wait until neither a thread nor a task has anything to do but what waits for the test."""
+        threads, rounds = anyio.to_thread.current_default_thread_limiter(), 0
+        with anyio.fail_after(3 * PATIENCE_S):
+            while rounds < _ROUNDS:
+                await anyio.to_thread.run_sync(self._calm)
+                await anyio.lowlevel.checkpoint()
+                rounds = rounds + 1 if threads.borrowed_tokens == self._stuck_ends else 0
 
     @property
     def is_held(self) -> bool:

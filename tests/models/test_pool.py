@@ -95,7 +95,7 @@ async def test_a_model_that_runs_stays_and_the_other_one_waits_for_its_end() -> 
     async with pool_of(shelf, PoolBounds(memory=SIZE)) as pool:
         async with anyio.create_task_group() as tasks, await generation(pool, "a") as running:
             tasks.start_soon(touch, pool, "b")
-            await anyio.wait_all_tasks_blocked()
+            await shelf.settled()
             assert (await running.result()).usage.completion_tokens == 4
             assert shelf.loads == ["a"]
         assert shelf.loads == ["a", "b"]
@@ -108,7 +108,7 @@ async def test_a_request_that_has_not_begun_yet_keeps_its_model() -> None:
         waiting = await generation(pool, "a")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(touch, pool, "b")
-            await anyio.wait_all_tasks_blocked()
+            await shelf.settled()
             async with waiting:
                 assert (await waiting.result()).usage.completion_tokens == 4
         assert shelf.loads == ["a", "b"]
@@ -128,7 +128,7 @@ async def test_whoever_prepares_a_request_keeps_its_model() -> None:
     bounds = PoolBounds(memory=SIZE)
     async with pool_of(shelf, bounds) as pool, anyio.create_task_group() as tasks, pool.use("a"):
         tasks.start_soon(touch, pool, "b")
-        await anyio.wait_all_tasks_blocked()
+        await shelf.settled()
         assert shelf.present == {"a"}
 
 
@@ -138,7 +138,7 @@ async def test_a_model_that_is_loading_for_nobody_any_more_may_leave() -> None:
     async with pool_of(shelf, PoolBounds(memory=SIZE)) as pool, anyio.create_task_group() as tasks:
         await shelf.waits("a")
         tasks.start_soon(touch, pool, "b")
-        await anyio.wait_all_tasks_blocked()
+        await shelf.settled()
         assert shelf.loads == ["a"]
         shelf.let_go()
 
@@ -148,7 +148,7 @@ async def test_who_stops_waiting_for_room_lets_the_next_one_have_it() -> None:
     async with pool_of(shelf, PoolBounds(memory=SIZE)) as pool:
         async with await generation(pool, "a"), anyio.create_task_group() as tasks:
             tasks.start_soon(touch, pool, "b")
-            await anyio.wait_all_tasks_blocked()
+            await shelf.settled()
             tasks.cancel_scope.cancel()
         await touch(pool, "c")
     assert shelf.loads == ["a", "c"]
@@ -269,7 +269,7 @@ async def test_who_waits_for_room_hears_that_the_pool_stops() -> None:
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(ask, pool)
-        await anyio.wait_all_tasks_blocked()
+        await shelf.settled()
         pool.stop()
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVar, get_args
 
 import anyio
-import anyio.to_thread
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,8 +21,6 @@ from tests.models.pools import Shelf
 DEFAULT, *OTHERS = NAMES = ("a", "b", "c", "d")
 IDLE_S = 40
 _LOOK_S = 0.01
-_ROUNDS = 8
-"""More turns of the event loop than a change takes from one task to the next until all have heard of it."""
 T = TypeVar("T")
 DAMAGED = "The file is damaged."
 
@@ -265,7 +262,7 @@ class Play:
 
     async def settle(self) -> None:
         """Wait until nothing more happens by itself, and look at how things are."""
-        await self.rest()
+        await self.shelf.settled()
         with anyio.move_on_after(PATIENCE_S) as patience:
             while self.waiting and not self.is_taken:
                 arrivals = [asyncio.ensure_future(visitor.arrived.wait()) for visitor in self.waiting]
@@ -278,15 +275,6 @@ class Play:
         most = self.plan.most
         assert most is None or self.shelf.most_taken <= most, f"{self.shelf.most_taken} of {most}"
         assert not self.wrong
-
-    async def rest(self) -> None:
-        """Wait until no thread and no task has anything to do."""
-        threads, rounds = anyio.to_thread.current_default_thread_limiter(), 0
-        with anyio.fail_after(PATIENCE_S):
-            while rounds < _ROUNDS:
-                await anyio.to_thread.run_sync(self.shelf.calm)
-                await asyncio.sleep(0)
-                rounds = rounds + 1 if threads.borrowed_tokens == self.shelf.stuck_ends else 0
 
     def check_idle(self) -> None:
         """Nothing is there that nobody has used for long, once the pool had a reason to look."""

@@ -26,11 +26,6 @@ ONE = PoolBounds(memory=SIZE)
 """Room for one model."""
 
 
-async def blocked() -> None:
-    """Wait until every task waits for something."""
-    await anyio.wait_all_tasks_blocked()
-
-
 async def test_a_model_that_is_still_being_freed_takes_its_memory_though_its_cause_gave_up() -> None:
     shelf = Shelf("a", "b", "c")
     async with pool_of(shelf, ONE) as pool:
@@ -43,7 +38,7 @@ async def test_a_model_that_is_still_being_freed_takes_its_memory_though_its_cau
         await asyncio.wait([asking])
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(touch, pool, "c")
-            await blocked()
+            await shelf.settled()
             assert shelf.loads == ["a"]
             shelf.let_go()
         assert shelf.loads == ["a", "c"]
@@ -61,7 +56,7 @@ async def test_who_names_a_model_that_is_being_freed_waits_for_that_and_loads_it
         await asyncio.wait([asking])
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(touch, pool, "a")
-            await blocked()
+            await shelf.settled()
             assert shelf.loads == ["a"]
             shelf.let_go()
         assert shelf.loads == ["a", "a"]
@@ -79,7 +74,7 @@ async def test_a_model_is_never_there_twice_though_there_is_memory_for_it() -> N
         await shelf.waits("a")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(touch, pool, "a")
-            await blocked()
+            await shelf.settled()
             assert shelf.loads == ["a", "b"]
             shelf.let_go()
         assert shelf.loads == ["a", "b", "a"]
@@ -97,7 +92,7 @@ async def test_the_end_waits_for_a_model_that_was_leaving_already() -> None:
         await shelf.waits("a")
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(pool.close)
-            await blocked()
+            await shelf.settled()
             assert "a" in shelf.present
             shelf.let_go()
         assert not shelf.present
@@ -110,7 +105,7 @@ async def test_a_request_that_is_dropped_before_it_began_wakes_who_waits_for_its
         async with pool_of(shelf, ONE) as pool, anyio.create_task_group() as tasks:
             waiting = await generation(pool, "a")
             tasks.start_soon(touch, pool, "b")
-            await blocked()
+            await shelf.settled()
             assert shelf.loads == ["a"]
             del waiting
         assert shelf.loads == ["a", "b"]
@@ -154,7 +149,7 @@ async def test_vectors_that_are_being_computed_keep_their_model() -> None:
         async with anyio.create_task_group() as tasks, embedding:
             tasks.start_soon(touch, pool, "b")
             await embedding.result()
-            await blocked()
+            await shelf.settled()
             assert shelf.loads == ["a"]
         assert shelf.loads == ["a", "b"]
 
@@ -169,9 +164,9 @@ async def test_a_model_in_steady_use_gives_way_to_the_one_that_waits() -> None:
 
         async with anyio.create_task_group() as tasks, await generation(pool, "a") as first:
             tasks.start_soon(touch, pool, "b")
-            await blocked()
+            await shelf.settled()
             tasks.start_soon(second)
-            await blocked()
+            await shelf.settled()
             # Who has it already does not wait behind those who wait for its end.
             await touch(pool, "a")
             await first.result()
@@ -183,7 +178,7 @@ async def test_a_model_that_is_there_is_not_kept_back_by_others_that_come_and_go
         await touch(pool, "b", "a")
         async with pool.use("a"), pool.use("b"):
             hasty = asyncio.create_task(touch(pool, "c"))
-            await blocked()
+            await shelf.settled()
             hasty.cancel()
             await asyncio.wait([hasty])
         shelf.stick("b")
@@ -202,7 +197,7 @@ async def test_those_who_want_the_same_model_share_its_place_in_the_queue() -> N
     async with pool_of(shelf, ONE) as pool, anyio.create_task_group() as tasks, await generation(pool, "a"):
         for name in ("b", "c", "b", "c"):
             tasks.start_soon(touch, pool, name)
-            await blocked()
+            await shelf.settled()
     assert shelf.loads == ["a", "b", "c"]
 
 
@@ -210,9 +205,9 @@ async def test_who_shared_the_place_of_one_who_gave_up_is_served_too() -> None:
     shelf = Shelf("a", "b")
     async with pool_of(shelf, ONE) as pool, anyio.create_task_group() as tasks, await generation(pool, "a"):
         hasty = asyncio.create_task(touch(pool, "b"))
-        await blocked()
+        await shelf.settled()
         tasks.start_soon(touch, pool, "b")
-        await blocked()
+        await shelf.settled()
         hasty.cancel()
         await asyncio.wait([hasty])
     assert shelf.loads == ["a", "b"]
@@ -223,7 +218,7 @@ async def test_a_pinned_model_gives_way_to_nobody() -> None:
     bounds = PoolBounds(memory=2 * SIZE, pinned=("a",))
     async with pool_of(shelf, bounds) as pool, await generation(pool, "b"), anyio.create_task_group() as tasks:
         tasks.start_soon(touch, pool, "c")
-        await blocked()
+        await shelf.settled()
         async with pool.use("a", in_turn=True):
             assert "c" not in shelf.loads
         tasks.cancel_scope.cancel()
@@ -234,7 +229,7 @@ async def test_who_stopped_waiting_for_room_keeps_nobody_back() -> None:
     async with pool_of(shelf, ONE) as pool, await generation(pool, "a"):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(touch, pool, "b")
-            await blocked()
+            await shelf.settled()
             tasks.cancel_scope.cancel()
         async with pool.use("a", in_turn=True):
             assert shelf.loads == ["a"]
@@ -269,10 +264,10 @@ async def test_idleness_counts_from_the_end_of_the_load() -> None:
         shelf.let_go()
         await touch(pool, "b")
         await anyio.to_thread.run_sync(wait_for_loads)
-        await blocked()
+        await shelf.settled()
         clock.now += 59
         await touch(pool, "b")
-        await blocked()
+        await shelf.settled()
         assert shelf.present == {"a", "b"}
         clock.now += 1
         await touch(pool, "b")
@@ -293,7 +288,7 @@ async def test_a_pinned_model_that_nobody_uses_keeps_nothing_busy() -> None:
         await touch(pool, "a", "b")
         clock.now += 100
         await touch(pool, "b")
-        await blocked()
+        await anyio.wait_all_tasks_blocked()
         assert shelf.present == {"a", "b"}
 
 
@@ -331,7 +326,7 @@ async def test_a_load_that_fails_leaves_its_room_to_those_who_wait() -> None:
             tasks.start_soon(ask)
             await shelf.waits("b")
             tasks.start_soon(touch, pool, "c")
-            await blocked()
+            await shelf.settled()
             assert shelf.loads == ["a", "b"]
             shelf.let_go()
         assert shelf.present == {"c"}
@@ -382,7 +377,7 @@ async def test_closing_while_someone_waits_for_room_ends_both() -> None:
 
         async with await generation(pool, "a"), anyio.create_task_group() as tasks:
             tasks.start_soon(ask)
-            await blocked()
+            await shelf.settled()
             await pool.close()
         assert not shelf.present
 
