@@ -14,11 +14,11 @@ from tests.isolation import isolation
 MIB = 2**20
 BUDGET = "150MiB"
 """Each takes about 105."""
-SWITCHES = 6
-FIRST = 2
+SWITCHES = 10
+FIRST = 4
 """After so many switches, all that is kept for good is there."""
-NOISE = 24 * MIB
-"""A quarter of what one of the models takes."""
+NOISE = 36 * MIB
+"""A third of what one of the models takes; what is freed does not all go back to the system at once."""
 THREADS = 2
 """A leak of one thread a switch would be more."""
 

@@ -51,12 +51,13 @@ class Room:
             ModelLoadError: there would not even be room beside the pinned ones.
             UnavailableError: the pool is stopping.
         """
+        self._refuse_if_stopped()
         # In the queue, each model has one place: nobody may keep it who waits behind those that wait for its end.
         while model in self._coming:
             await self._changed.wait()
+            self._refuse_if_stopped()
         if model.is_present:
             return
-        self._refuse_if_stopped()
         self._coming.add(model)
         try:
             await self._load(model, at_any_rate)

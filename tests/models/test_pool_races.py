@@ -350,7 +350,7 @@ async def test_a_pool_that_stops_ends_a_load_and_tells_who_waits_for_it() -> Non
 
 
 async def test_a_pool_that_stops_while_it_makes_room_begins_no_load() -> None:
-    shelf = Shelf("a", "b")
+    shelf = Shelf("a", "b", "c")
     async with pool_of(shelf, ONE) as pool:
 
         async def ask() -> None:
@@ -362,8 +362,15 @@ async def test_a_pool_that_stops_while_it_makes_room_begins_no_load() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask)
             await shelf.waits("a")
+            sharing = asyncio.create_task(touch(pool, "b"))
+            await shelf.settled()
             pool.stop()
+            with pytest.raises(UnavailableError, match="the server is stopping"):
+                await touch(pool, "c")
+            await shelf.settled()
+            assert sharing.done()
             shelf.let_go()
+        assert isinstance(sharing.exception(), UnavailableError)
     assert shelf.loads == ["a"]
 
 
