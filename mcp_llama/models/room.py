@@ -69,11 +69,7 @@ class Room:
         """Unload what nobody has used for so many seconds; never ends."""
         while True:
             changed, now = self._changed, self._clock()
-            left = [
-                model.last_used + idle_s - now
-                for model in self._models.values()
-                if model.is_idle and not self._is_pinned(model)
-            ]
+            left = [model.last_used + idle_s - now for model in self._models.values() if self._may_leave(model)]
             if left and min(left) <= 0:
                 await self._unload_unused(idle_s)
                 continue
@@ -116,7 +112,7 @@ class Room:
                 raise _too_large(model.name, needed, lasting, most)
             if needed + sum(taken.values()) <= most:
                 return
-            idle = [other for other in taken if other.is_idle and not self._is_pinned(other)]
+            idle = [other for other in taken if self._may_leave(other)]
             if idle:
                 leaving = min(idle, key=lambda other: other.last_used)
                 logger.info("Unloading %s: %s needs its memory", leaving.name, model.name)
@@ -133,13 +129,16 @@ class Room:
 
     async def _unload_unused(self, idle_s: float) -> None:
         for model in tuple(self._models.values()):
-            if model.is_idle and not self._is_pinned(model) and self._clock() - model.last_used >= idle_s:
+            if self._may_leave(model) and self._clock() - model.last_used >= idle_s:
                 logger.info("Unloading %s: nobody used it for %g s", model.name, idle_s)
                 await model.unload()
 
     def _refuse_if_stopped(self) -> None:
         if self._stopped:
             raise UnavailableError("the server is stopping", _RESTART_S)
+
+    def _may_leave(self, model: PooledModel) -> bool:
+        return model.is_idle and not self._is_pinned(model)
 
     def _is_pinned(self, model: PooledModel) -> bool:
         return model.name in self._bounds.pinned
