@@ -4,6 +4,7 @@ from unittest.mock import patch
 
 from mcp_llama import cli
 from mcp_llama.backends.backend import Backend
+from mcp_llama.commands import serve
 from mcp_llama.server.factory import build_server
 from mcp_llama.server.mcp import LlamaServer
 from mcp_llama.server.settings import ServerLimits
@@ -22,5 +23,5 @@ def _build(backend: Backend, limits: ServerLimits) -> LlamaServer:
 
 
 if __name__ == "__main__":
-    with patch.object(cli, "build_server", _build):
+    with patch.object(serve, "build_server", _build):
         cli.main()
