@@ -31,10 +31,10 @@ def test_two_models_take_turns_in_the_memory_of_one(
         # A link would be the same model.
         shutil.copyfile(real_model_path, models_folder() / "twin.gguf")
         with (
-            served(*SMALL, "--memory-budget", "150MiB") as url,
+            served(*SMALL, "--memory-budget", BUDGET) as url,
             httpx2.Client(base_url=url, timeout=PATIENCE_S) as http,
         ):
-            (server,) = [child for child in psutil.Process().children() if "serve" in child.cmdline()]
+            (server,) = [child for child in psutil.Process().children() if BUDGET in child.cmdline()]
             names = [model["id"] for model in http.get("/v1/models").json()["data"]]
             assert names == [real_model_path.stem, "twin"]
             texts: set[str] = set()

@@ -1,7 +1,6 @@
 """The command `bench`: check what is asked, measure, and show it. Stdout is the result, stderr all else."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -36,7 +35,7 @@ _NOT_REPEATED = {"config", "json_", "plot", "log_level"}
 def run_bench(settings: BenchSettings) -> int:
     """Measure and print; returns the exit status, 1 if something could not be measured.
 
-    Ctrl-C or SIGTERM ends the measuring: what was measured until then is shown.
+    Ctrl-C ends the measuring: what was measured until then is shown.
     """
     _check(settings)
     file = find_model(settings.model)
@@ -125,16 +124,13 @@ def _plan(settings: BenchSettings, model: Path, n_ctx_train: int) -> Plan:
 
 
 def _measure(plan: Plan) -> tuple[tuple[Measurement, ...], tuple[str, ...], bool]:
-    """Measurements, failures, and whether a signal ended it."""
+    """Measurements, failures, and whether Ctrl-C ended it."""
     ended: list[Event] = []
-    before = signal.signal(signal.SIGTERM, lambda _, __: signal.raise_signal(signal.SIGINT))
     with Live(Console(stderr=True)) as live:
         try:
             return *asyncio.run(run(plan, _both(live.show, ended.append))), False
         except KeyboardInterrupt:
             done, total = (ended[-1].done, ended[-1].total) if ended else (0, len(plan.turns()))
-        finally:
-            signal.signal(signal.SIGTERM, before)
     print("mcp-llama: interrupted", file=sys.stderr)
     measurements = tuple(event.measurement for event in ended if event.measurement is not None)
     failures = tuple(event.failure for event in ended if event.failure is not None)

@@ -63,6 +63,10 @@ class Hands:
         """Wait until the callers of so many generations have left them."""
         await self._ask("stopped", count)
 
+    async def awaited(self) -> None:
+        """Wait until a call waits for the model."""
+        await self._ask("awaited")
+
     async def deserted(self) -> None:
         """Wait until no call waits for the model."""
         await self._ask("deserted")

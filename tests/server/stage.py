@@ -202,6 +202,11 @@ class Stage:
             enough = self._changed.wait_for(lambda: self._stops >= count, PATIENCE_S)
             assert enough, f"{self._stops} of {count} generations were stopped"
 
+    def awaited(self) -> None:
+        """Wait until a call waits for the model."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._waiters, PATIENCE_S), "no call waits"
+
     def deserted(self) -> None:
         """Wait until no call waits for the model."""
         with self._changed:

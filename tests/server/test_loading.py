@@ -103,7 +103,7 @@ async def test_a_call_cancelled_while_it_waits_for_the_model_is_never_computed(d
         call = server.client.tool_call("generate", ASK)
         async with task_group() as tasks:
             tasks.start_soon(call.run)
-            await call.heard(bool)
+            await server.stage.awaited()
             call.scope.cancel()
         await server.stage.deserted()
         await server.stage.finish_load()
