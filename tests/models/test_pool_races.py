@@ -299,6 +299,13 @@ async def test_what_a_model_takes_counts_where_it_is_more_than_was_thought() -> 
         shelf.models["b"].memory = 2 * SIZE
         await touch(pool, "c")
         assert shelf.present == {"b", "c"}
+        # It does not count what it computes with.
+        shelf.models["b"].memory = shelf.models["c"].memory = 1
+        await touch(pool, "a", "b")
+        assert shelf.present == {"a", "b", "c"}
+        shelf.sizes["d"] = SIZE
+        await touch(pool, "d")
+        assert shelf.present == {"a", "b", "d"}
 
 
 async def test_a_load_that_fails_at_once_is_not_tried_again_for_the_same_request() -> None:
