@@ -22,6 +22,8 @@ SIZE = 4_000
 """The bytes that each fake model takes unless a test says otherwise."""
 
 _LOOK_S = 0.005
+_LONG_S = 6 * PATIENCE_S
+"""What a test holds may stay so through many steps on a busy machine."""
 _ROUNDS = 8
 """More turns of the event loop than a change takes from one task to the next until all have heard of it."""
 
@@ -120,7 +122,7 @@ class Shelf:
 
     def _wait_for(self, condition: Callable[[], bool]) -> bool:
         with self._changed:
-            return self._changed.wait_for(condition, PATIENCE_S)
+            return self._changed.wait_for(condition, _LONG_S)
 
     def _calm(self) -> None:
         assert self._wait_for(lambda: self._moves == len(self._waiting))
@@ -128,7 +130,7 @@ class Shelf:
     async def settled(self) -> None:
         """Wait until neither a thread nor a task has anything to do but what waits for the test."""
         threads, rounds = anyio.to_thread.current_default_thread_limiter(), 0
-        with anyio.fail_after(3 * PATIENCE_S):
+        with anyio.fail_after(_LONG_S):
             while rounds < _ROUNDS:
                 await anyio.to_thread.run_sync(self._calm)
                 await anyio.lowlevel.checkpoint()
@@ -172,7 +174,7 @@ class Shelf:
             if name in self._stuck:
                 with self._waits(name):
                     self._stuck_ends += 1
-                    assert self._changed.wait_for(lambda: name not in self._stuck, PATIENCE_S)
+                    assert self._changed.wait_for(lambda: name not in self._stuck, _LONG_S)
                     self._stuck_ends -= 1
             self._take(-size)
 

@@ -208,6 +208,29 @@ async def test_a_tool_call_waits_for_the_memory_of_others_and_gives_up_after_its
     assert patient.text == "Talk, talk."
 
 
+async def test_a_model_in_steady_use_gives_way_to_the_one_that_waits() -> None:
+    models = shelf()
+    async with (
+        shelved(models, ONE, LIMITS) as url,
+        asker(url) as client,
+        connected_http(url, PLAIN_DOOR) as agent,
+        plain_http() as http,
+    ):
+        await post(http, url, "/tokenize", SMALL)
+        models.models[SMALL].gate.shut()
+        first, second = (agent.tool_call("generate", {"prompt": name, "model": name}) for name in (TALKER, SMALL))
+        async with task_group() as tasks:
+            async with client.stream(CHAT, "hi"):
+                await models.models[SMALL].gate.held()
+                for call in (first, second):
+                    tasks.start_soon(call.run)
+                    await call.heard(lambda news: len(news) > 3)
+                    await models.settled()
+            models.models[SMALL].gate.open()
+    assert (first.text, second.text) == ("Talk, talk.", "I am small.")
+    assert models.loads == [SMALL, TALKER, SMALL]
+
+
 @every_route
 async def test_a_model_that_cannot_be_loaded_is_told_as_it_is(route: str) -> None:
     models = shelf()
