@@ -411,18 +411,24 @@ async def test_a_model_found_while_others_leave_does_not_disturb_that() -> None:
 
 async def test_nothing_of_a_model_is_kept_after_it_has_left() -> None:
     shelf = Shelf("a", "b")
+    earlier = weakref.WeakSet(token_loops())
     async with pool_of(shelf, ONE) as pool:
         async with await generation(pool, "a") as running:
             await running.result()
         del running
         engine = await engine_of(pool, "a")
+        (token_loop,) = [weakref.ref(each) for each in token_loops() if each not in earlier]
         await touch(pool, "b")
         gc.collect()
         assert engine() is None
-        assert sum(isinstance(each, TokenLoop) for each in gc.get_objects()) == 1
+        assert token_loop() is None
         counts = exported(pool.metrics.registry)
         assert counts['llamacpp:requests_processing{model="a"}'] == 0
         assert counts['mcp_llama_requests_finished_total{finish_reason="length",model="a"}'] == 1
+
+
+def token_loops() -> list[TokenLoop]:
+    return [each for each in gc.get_objects() if isinstance(each, TokenLoop)]
 
 
 async def engine_of(pool: ModelPool, name: str) -> "weakref.ref[Engine]":
