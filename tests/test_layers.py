@@ -19,7 +19,7 @@ ROOT = Path(mcp_llama.__file__).parent
 MAX_LINES = 300
 
 LAYERS = (
-    {"mcp_llama", "api", "errors"},
+    {"mcp_llama", "api", "errors", "gguf_parts"},
     {"engine", "chat"},
     {"models"},
     {"backends"},
@@ -117,7 +117,7 @@ def test_the_token_loop_does_not_know_llama_cpp() -> None:
 @pytest.mark.parametrize("module", [module for module in sources() if part(module) == "engine"])
 def test_the_engine_knows_no_protocol_and_no_chat(module: str) -> None:
     assert foreign_imports(module) & (OUTSIDE - {"asyncio"}) == set()
-    assert {part(found) for found in inner_imports(module)} <= {"engine", "api", "errors"}
+    assert {part(found) for found in inner_imports(module)} <= {"engine", "api", "errors", "gguf_parts"}
 
 
 def test_the_chat_knows_no_engine() -> None:

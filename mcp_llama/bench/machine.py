@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 
 from mcp_llama.bench.record import Machine, Subject
-from mcp_llama.engine.llama import files_of, size_of, system_info
+from mcp_llama.engine.llama import system_info
+from mcp_llama.gguf_parts import files_of, size_of
 
 _CPUINFO = Path("/proc/cpuinfo")
 _CPUINFO_NAMES = ("model name", "Hardware", "Model", "cpu model", "cpu")

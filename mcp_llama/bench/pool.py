@@ -10,6 +10,7 @@ from mcp_llama.bench.failure import TurnError
 from mcp_llama.bench.plan import Plan
 from mcp_llama.bench.resources import memory
 from mcp_llama.bench.target import Target, open_target
+from mcp_llama.gguf_parts import size_of
 
 _MARGIN = 1.5
 
@@ -22,7 +23,7 @@ class Pool:
         self._open: dict[str, tuple[Target, AsyncExitStack]] = {}
         self._broken: dict[str, str] = {}
         # Until one has been seen: the weights, and about as much again for the KV cache and buffers.
-        self._needed = 2 * plan.model.stat().st_size
+        self._needed = 2 * size_of(plan.model)
 
     async def __aenter__(self) -> Self:
         return self

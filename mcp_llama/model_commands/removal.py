@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.prompt import Confirm
 
 from mcp_llama.errors import ConfigError, ModelLoadError
+from mcp_llama.gguf_parts import files_of
 from mcp_llama.model_commands.default import find_default
 from mcp_llama.model_commands.note import note
 from mcp_llama.models.catalog import Catalog
 from mcp_llama.models.folder import models_folder
-from mcp_llama.models.gguf_folder import parts_of
 from mcp_llama.models.hugging_face import REPOSITORY
 from mcp_llama.models.repo import size_text
 from mcp_llama.models.stored import StoredModel
@@ -57,7 +57,7 @@ def _files(model: StoredModel) -> list[Path]:
         raise ModelLoadError(
             f"{model.name} lies in {real}, to which a link in the models folder leads. Delete it there."
         )
-    return parts_of(model.path)
+    return [file for file in files_of(model.path) if os.path.lexists(file)]
 
 
 def _agreed(model: StoredModel, files: list[Path]) -> bool:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_llama.errors import ModelLoadError
+from mcp_llama.gguf_parts import part_name, whole_stem
 from mcp_llama.models.catalog import Catalog, path_of
 from mcp_llama.models.embedded import embedded_model
-from mcp_llama.models.gguf_folder import is_part, whole_stem
 from mcp_llama.models.stored import STORE_TITLES, StoredModel
 
 
@@ -61,4 +61,4 @@ def stored_file(stored: StoredModel) -> ModelFile:
 
 def _real(path: Path) -> Path:
     # llama.cpp finds the other parts by their names, which the files that links lead to may not have.
-    return path.absolute() if is_part(path) else path.resolve()
+    return path.resolve() if part_name(path) is None else path.absolute()

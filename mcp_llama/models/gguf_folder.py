@@ -1,16 +1,15 @@
 """The models in a folder of GGUF files, of which some may be split into parts."""
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from mcp_llama.gguf_parts import part_name
 from mcp_llama.models.gguf_head import DamagedGgufError, GgufHead, read_head
 from mcp_llama.models.listing import entries, is_folder, reason, warn_skipped
 
 _SUFFIX = ".gguf"
-_PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,29 +27,6 @@ def find_models(folder: Path, *, deep: bool = True) -> Iterator[FoundModel]:
     return _find(folder.absolute(), PurePosixPath(), deep, set())
 
 
-def whole_stem(path: Path) -> str:
-    """A file's name without its suffix and without the number of a part."""
-    part = _PART.fullmatch(path.stem)
-    return part["stem"] if part else path.stem
-
-
-def is_part(path: Path) -> bool:
-    """Whether the name is that of a part of a split model."""
-    return _PART.fullmatch(path.stem) is not None
-
-
-def parts_of(path: Path) -> list[Path]:
-    """All files beside one that belong to the same model, which may be just the one."""
-    own = _PART.fullmatch(path.stem)
-    if own is None:
-        return [path]
-    siblings = (other for other in path.parent.iterdir() if other.suffix.lower() == _SUFFIX)
-    parts = ((_PART.fullmatch(other.stem), other) for other in siblings)
-    return sorted(
-        other for part, other in parts if part and (part["stem"], part["count"]) == (own["stem"], own["count"])
-    )
-
-
 def _find(folder: Path, location: PurePosixPath, deep: bool, seen: set[tuple[int, int]]) -> Iterator[FoundModel]:
     files: dict[tuple[str, int], list[Path]] = {}
     folders: list[os.DirEntry[str]] = []
@@ -59,9 +35,9 @@ def _find(folder: Path, location: PurePosixPath, deep: bool, seen: set[tuple[int
         if is_folder(entry):
             folders += [entry] if _is_new(entry, seen) else []
         elif entry.name.lower().endswith(_SUFFIX) and "mmproj" not in entry.name.lower():
-            part = _PART.fullmatch(entry.name[: -len(_SUFFIX)])
-            key = (part["stem"], int(part["count"])) if part else (entry.name[: -len(_SUFFIX)], 1)
-            files.setdefault(key, []).append(Path(entry.path))
+            path = Path(entry.path)
+            part = part_name(path)
+            files.setdefault((part.stem, part.count) if part else (path.stem, 1), []).append(path)
     for (stem, count), paths in files.items():
         yield from _model(paths, location / stem, count)
     for entry in folders if deep else ():
@@ -78,7 +54,7 @@ def _is_new(folder: os.DirEntry[str], seen: set[tuple[int, int]]) -> bool:
 
 
 def _model(paths: list[Path], location: PurePosixPath, count: int) -> Iterator[FoundModel]:
-    heads = {path: head for path in paths if (head := usable_head(path, is_part=is_part(path))) is not None}
+    heads = {path: head for path in paths if (head := usable_head(path, is_part=count > 1)) is not None}
     if heads:
         size = sum(head.size for head in heads.values())
         yield FoundModel(path=next(iter(heads)), location=location, size=size, missing_parts=max(0, count - len(heads)))

@@ -6,17 +6,9 @@ A name depends on where a file lies and on nothing else, so that it stays the sa
 import re
 from pathlib import PurePosixPath
 
-_QUANTISATION = re.compile(
-    r"(?P<rest>.+?)[-._](?P<quantisation>(?:UD-)?(?:I?Q\d\w*|TQ\d_\d|BF16|FP?16|FP?32|MXFP4\w*|NVFP4))",
-    re.IGNORECASE | re.DOTALL,
-)
+from mcp_llama.models.quantisation import without_quantisation
+
 _GGUF = re.compile(r"[-_.]GGUF$", re.IGNORECASE)
-
-
-def quantisation_in(stem: str) -> str | None:
-    """The quantisation at the end of a file's name, as Q4_K_M."""
-    found = _QUANTISATION.fullmatch(stem)
-    return found["quantisation"].upper() if found else None
 
 
 def model_name(location: PurePosixPath) -> str:
@@ -26,16 +18,16 @@ def model_name(location: PurePosixPath) -> str:
     """
     if len(location.parts) >= 3:
         owner, repo = location.parts[:2]
-        found = _QUANTISATION.fullmatch(location.name)
-        if found and found["rest"].lower() == _title(repo).lower():
-            return f"{owner}/{repo}:{found['quantisation'].upper()}"
+        title, quantisation = without_quantisation(location.name)
+        if quantisation and title.lower() == _title(repo).lower():
+            return f"{owner}/{repo}:{quantisation}"
     return str(location)
 
 
 def short_forms(location: PurePosixPath) -> tuple[str, ...]:
     """What else a model at a place may be called: its file, its repository, with and without the quantisation."""
-    quantisation = quantisation_in(location.name)
-    titles = [location.name[: -len(quantisation) - 1]] if quantisation else []
+    title, quantisation = without_quantisation(location.name)
+    titles = [title] if quantisation else []
     if len(location.parts) >= 3:
         owner, repo = location.parts[:2]
         titles += [f"{owner}/{repo}", f"{owner}/{_title(repo)}", repo, _title(repo)]

@@ -12,10 +12,10 @@ from pathlib import Path
 from mcp_llama.chat.plan import ChatDefaults
 from mcp_llama.engine.cache_files import CacheFiles
 from mcp_llama.engine.contents import Contents
-from mcp_llama.engine.llama import files_of
 from mcp_llama.engine.model import DecodeAbortedError
 from mcp_llama.engine.prefix_cache import StoredPrefix
 from mcp_llama.errors import ConfigError, ModelLoadError
+from mcp_llama.gguf_parts import files_of
 from mcp_llama.models.loadable import LoadableModel
 from mcp_llama.models.warm import WarmText, compute_prefix, read_warm, stored_prefix, warm_tokens
 

@@ -4,16 +4,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import PurePosixPath
 
 from mcp_llama.errors import PullError
+from mcp_llama.gguf_parts import part_name
+from mcp_llama.models.quantisation import quantisations_in, spelled
 from mcp_llama.models.reference import HubReference
 from mcp_llama.models.repo import Repo, RepoFile, size_text
 
-_LABEL = re.compile(
-    r"(?<![A-Za-z0-9])((?:UD-)?(?:I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|I2_S|MXFP4(?:_MOE)?|NVFP4|BF16|FP?16|FP?32))(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
-_PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 _NO_MODEL = re.compile(r"(?:^|[-_.])(mmproj|imatrix|lora|adapter)(?=[-_.])", re.IGNORECASE)
 _FLOATS = ("F16", "BF16", "F32")
 _NEAREST = (
@@ -99,16 +97,17 @@ def _title(variant: Variant) -> str:
 def _grouped(files: Iterable[RepoFile]) -> list[Variant]:
     groups: dict[tuple[str, int], list[RepoFile]] = {}
     for file in sorted(files, key=lambda file: file.path):
-        found = _PART.fullmatch(file.path)
-        groups.setdefault((found["stem"], int(found["count"])) if found else (file.path, 1), []).append(file)
+        path = PurePosixPath(file.path)
+        part = part_name(path)
+        groups.setdefault((str(path.with_name(part.stem)), part.count) if part else (file.path, 1), []).append(file)
     return [Variant(quant=_quant(stem), parts=tuple(parts), count=count) for (stem, count), parts in groups.items()]
 
 
 def _quant(path: str) -> str | None:
     """The last quantisation that the name of the file tells, or else that of its folder."""
     folder, _, name = path.rpartition("/")
-    labels = _LABEL.findall(name) or _LABEL.findall(folder)
-    return labels[-1].upper().replace("FP16", "F16").replace("FP32", "F32") if labels else None
+    labels = quantisations_in(name) or quantisations_in(folder)
+    return labels[-1] if labels else None
 
 
 def _is_model(variant: Variant) -> bool:
@@ -135,7 +134,7 @@ def _named(repo: Repo, path: str) -> Variant:
 
 
 def _matching(models: Sequence[Variant], quant: str) -> list[Variant]:
-    wanted = quant.upper().replace("FP16", "F16").replace("FP32", "F32")
+    wanted = spelled(quant)
     return [model for model in models if model.quant == wanted] or [model for model in models if model.plain == wanted]
 
 

@@ -1,8 +1,9 @@
 """The quantisation of a model that is not loaded, as far as its name or the first page of its file tells it."""
 
-from mcp_llama.models.gguf_folder import whole_stem
+import re
+
+from mcp_llama.gguf_parts import whole_stem
 from mcp_llama.models.gguf_head import GgufHead
-from mcp_llama.models.names import quantisation_in
 from mcp_llama.models.stored import StoredModel
 
 FILE_TYPES = {
@@ -14,7 +15,28 @@ FILE_TYPES = {
 """What llama.cpp calls the values of `general.file_type`."""
 
 
+_LABEL = r"(?:UD-)?(?:I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|I2_S|MXFP4(?:_MOE)?|NVFP4|BF16|FP?16|FP?32)"
+_ANYWHERE = re.compile(rf"(?<![A-Z0-9]){_LABEL}(?![A-Z0-9])", re.IGNORECASE)
+_AT_THE_END = re.compile(rf"(.+?)[-._]({_LABEL})", re.IGNORECASE | re.DOTALL)
+
+
+def quantisations_in(text: str) -> list[str]:
+    """All quantisations that a text names, in the spelling of `FILE_TYPES`."""
+    return [spelled(found) for found in _ANYWHERE.findall(text)]
+
+
+def spelled(quantisation: str) -> str:
+    """A quantisation in the spelling of `FILE_TYPES`."""
+    return quantisation.upper().replace("FP16", "F16").replace("FP32", "F32")
+
+
+def without_quantisation(stem: str) -> tuple[str, str | None]:
+    """The name of a file, and apart from it the quantisation at its end, as Q4_K_M."""
+    found = _AT_THE_END.fullmatch(stem)
+    return (found[1], found[2].upper()) if found else (stem, None)
+
+
 def quantisation_of(model: StoredModel, head: GgufHead | None) -> str | None:
     """That of the file's name, which may be more exact, or else that of its head."""
-    named = quantisation_in(whole_stem(model.path))
+    _, named = without_quantisation(whole_stem(model.path))
     return named or (FILE_TYPES.get(head.file_type) if head and head.file_type is not None else None)

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from mcp_llama.errors import ModelLoadError, ModelNameError
 from mcp_llama.models.catalog import Catalog
 from mcp_llama.models.files import ModelFile, find_model
-from mcp_llama.models.names import location_in_cache, model_name, quantisation_in, short_forms
+from mcp_llama.models.names import location_in_cache, model_name, short_forms
+from mcp_llama.models.quantisation import without_quantisation
 from tests.command import SMALL, run_here
 from tests.models.machine import Machine, names, others
 
 WORDS = st.text(string.ascii_letters + string.digits, min_size=1, max_size=8).filter(
-    lambda word: quantisation_in(f"a-{word}") is None and not word.lower().endswith("gguf")
+    lambda word: without_quantisation(f"a-{word}")[1] is None and not word.lower().endswith("gguf")
 )
 QUANTISATIONS = st.sampled_from(
     ["Q4_0", "Q4_K_M", "q8_0", "IQ2_XXS", "UD-Q4_K_XL", "BF16", "f16", "TQ1_0", "MXFP4", "MXFP4_MOE", "Q4_0_4_4"]

@@ -6,7 +6,7 @@ import os
 # on a machine with other work to do that costs nearly all of the speed.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-from mcp_llama.engine.llama.files import check_file, files_of, size_of
+from mcp_llama.engine.llama.files import check_file
 from mcp_llama.engine.llama.library import library_folder, system_info
 from mcp_llama.engine.llama.model import LlamaModel
 from mcp_llama.engine.llama.options import CacheType, FlashAttention, Lora, ModelOptions, RopeScaling
@@ -22,8 +22,6 @@ __all__ = [
     "RopeScaling",
     "UnloadedModel",
     "check_file",
-    "files_of",
     "library_folder",
-    "size_of",
     "system_info",
 ]

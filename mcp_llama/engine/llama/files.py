@@ -1,6 +1,5 @@
-"""The files of a model: one, or parts named NAME-00001-of-00003.gguf and so on. What can't be a model is refused."""
+"""What cannot be a model, or has no room here, is refused."""
 
-import re
 from pathlib import Path
 
 import psutil
@@ -8,28 +7,7 @@ import psutil
 from mcp_llama.engine.llama.adapters import adapter_size
 from mcp_llama.engine.llama.options import ModelOptions
 from mcp_llama.errors import ModelLoadError
-
-_PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
-
-
-def files_of(path: Path) -> list[Path]:
-    """All parts of the model to which a file belongs by its name, there or not; of an undivided model just the one."""
-    part = _PART.fullmatch(path.stem)
-    count = int(part["count"]) if part else 0
-    if part is None or not count:
-        return [path]
-    return [path.with_stem(f"{part['stem']}-{number:05}-of-{count:05}") for number in range(1, count + 1)]
-
-
-def whole_stem(path: Path) -> str:
-    """A file's name without its suffix and without the number of a part."""
-    part = _PART.fullmatch(path.stem)
-    return part["stem"] if part else path.stem
-
-
-def size_of(path: Path) -> int:
-    """The bytes of all files of a model."""
-    return sum(file.stat().st_size for file in files_of(path))
+from mcp_llama.gguf_parts import files_of, size_of
 
 
 def check_file(path: Path, options: ModelOptions) -> None:

@@ -14,12 +14,13 @@ from typing import Any, cast
 import llama_cpp.llama_cpp as lib
 from llguidance import LLTokenizer
 
-from mcp_llama.engine.llama.files import check_file, whole_stem
+from mcp_llama.engine.llama.files import check_file
 from mcp_llama.engine.llama.library import clear_errors, first_error, start_library
 from mcp_llama.engine.llama.options import ModelOptions
 from mcp_llama.engine.llama.readers import Readers
 from mcp_llama.engine.sampling import SamplingParams
 from mcp_llama.errors import EngineError, ModelLoadError, RequestError
+from mcp_llama.gguf_parts import whole_stem
 
 logger = logging.getLogger(__name__)
 
