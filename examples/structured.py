@@ -31,8 +31,10 @@ async def main(url: str, question: str) -> None:
     }
     async with Client(url) as client:
         result = await client.call_tool("chat", arguments)
-    assert result.structured_content is not None
-    print(json.dumps(result.structured_content["parsed"], indent=2))
+    answer = result.structured_content or {}
+    if answer.get("parsed") is None:
+        sys.exit(f"No object: {answer.get('notes') or result.content}")
+    print(json.dumps(answer["parsed"], indent=2))
 
 
 if __name__ == "__main__":

@@ -23,9 +23,11 @@ def url() -> Iterator[str]:
         yield f"{base}/mcp"
 
 
-def run_example(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def run_example(name: str, *arguments: str, status: int = 0) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, str(EXAMPLES / name), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == status, done.stderr
+    return done
 
 
 def test_every_example_is_run_by_a_test() -> None:
@@ -71,6 +73,13 @@ def test_structured_prints_an_object_that_fits_its_schema(url: str) -> None:
     assert list(printed) == ["kind", "legs", "sound"]
     assert printed["kind"] in ("dog", "cat", "bird")
     assert printed["legs"] in range(9)
+
+
+def test_structured_says_why_there_is_no_object(url: str) -> None:
+    done = run_example("structured.py", url, "cat " * 300, status=1)
+    assert done.stdout == ""
+    assert "but the context holds 256" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_similarity_ranks_the_nearest_text_first(url: str) -> None:

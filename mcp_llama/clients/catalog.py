@@ -94,7 +94,7 @@ CLIENTS: dict[str, Client] = {
         files=paths.gemini_cli,
         launch=shapes.gemini,
         address=shapes.timed_url,
-        next_step="start a new session and look at /mcp",
+        next_step="start a new session in a folder that you trust and look at /mcp",
     ),
     "cline": Client(
         title="Cline",

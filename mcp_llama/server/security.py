@@ -26,9 +26,14 @@ class AppSecurity:
         """The same for the MCP transports."""
         return TransportSecuritySettings(
             enable_dns_rebinding_protection=True,
-            allowed_hosts=[f"{host}:*" for host in _LOOPBACK] + list(self.allowed_hosts),
-            allowed_origins=[f"http://{host}:*" for host in _LOOPBACK] + list(self.allowed_origins),
+            allowed_hosts=_on_any_port([f"{host}:*" for host in _LOOPBACK] + list(self.allowed_hosts)),
+            allowed_origins=_on_any_port([f"http://{host}:*" for host in _LOOPBACK] + list(self.allowed_origins)),
         )
+
+
+def _on_any_port(names: Sequence[str]) -> list[str]:
+    """The names, and those that end in `:*` also without it: clients leave the usual port out."""
+    return [*names, *(name.removesuffix(":*") for name in names if name.endswith(":*"))]
 
 
 class HeaderGuard:

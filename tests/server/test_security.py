@@ -30,8 +30,8 @@ async def test_the_addresses_of_this_machine_are_let_in(era: Era) -> None:
     async with staged(SCENE) as (_, url):
         port = url.rpartition(":")[2]
         for name in ("127.0.0.1", "localhost", "[::1]"):
-            origin = f"http://{name}:3000"
-            assert (await post(url, era, Host=f"{name}:{port}", Origin=origin)).status_code == 200
+            for host, origin in ((f"{name}:{port}", f"http://{name}:3000"), (name, f"http://{name}")):
+                assert (await post(url, era, Host=host, Origin=origin)).status_code == 200
 
 
 @every_era
@@ -66,6 +66,7 @@ async def test_hosts_and_origins_that_were_named_are_let_in(era: Era) -> None:
     async with staged(SCENE, FRIENDLY) as (_, url):
         response = await post(url, era, Host="llama.example:8080", Origin="https://app.example")
         assert response.status_code == 200
+        assert (await post(url, era, Host="llama.example")).status_code == 200
         assert response.headers["access-control-allow-origin"] == "https://app.example"
         assert "mcp-session-id" in response.headers["access-control-expose-headers"].lower()
         assert (await post(url, era, Host="other.example:8080")).status_code == 421

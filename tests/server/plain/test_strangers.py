@@ -144,6 +144,7 @@ async def test_what_is_named_by_its_port_is_let_in_on_that_port_alone() -> None:
         for host, origin, status in (
             ("llama.example:8080", "http://app.example:3000", 200),
             ("llama.example:8081", "http://app.example:3000", 421),
+            ("llama.example", "http://app.example:3000", 421),
             ("llama.example:8080", "http://app.example:3001", 403),
             ("llama.example:8080", "https://app.example:3000", 403),
         ):
