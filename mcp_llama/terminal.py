@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 import sys
-import threading
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,6 +19,7 @@ from mcp_llama.engine.generation import Generation
 from mcp_llama.engine.types import TokenDelta
 from mcp_llama.errors import ConfigError, RequestError
 from mcp_llama.settings.text import ChatSettings, GenerateSettings, TextSettings
+from mcp_llama.signals import calling
 
 _POLL_S = 0.05
 _INTERRUPTED = 130
@@ -103,22 +103,15 @@ def _session(backend: Backend) -> Generator[asyncio.Runner]:
 async def _answer(backend: Backend, prepare: Callable[[], Awaitable[Generation]]) -> Result:
     """Print an answer token by token, then a line about its speed. Ctrl-C ends the answer, not the program."""
     await show_loading(backend)
-    loop = asyncio.get_running_loop()
     thoughts = _Thoughts()
     generation = await prepare()
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread:
-        loop.add_signal_handler(signal.SIGINT, generation.stop)
-    try:
+    with calling(generation.stop, signal.SIGINT):
         async with generation:
             async for delta in generation:
                 thoughts.show(delta)
                 sys.stdout.write(delta.text)
                 sys.stdout.flush()
             result = await generation.result()
-    finally:
-        if in_main_thread:
-            loop.remove_signal_handler(signal.SIGINT)
     sys.stdout.write("\n")
     sys.stdout.flush()
     print(_summary(result), *result.notes, sep="\n", file=sys.stderr)

@@ -19,7 +19,7 @@ ROOT = Path(mcp_llama.__file__).parent
 MAX_LINES = 300
 
 LAYERS = (
-    {"mcp_llama", "api", "errors", "gguf_parts"},
+    {"mcp_llama", "api", "errors", "gguf_parts", "signals"},
     {"engine", "chat"},
     {"models"},
     {"backends"},

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process, create_subprocess_exec
 from collections.abc import AsyncGenerator, Sequence
@@ -81,6 +82,8 @@ class Child:
 
     async def end(self, patience: float) -> None:
         """End it and all that it started: with its stdin, by a signal, at last by force."""
+        # The command refuses to run under Windows, which has no groups of processes to end.
+        assert sys.platform != "win32"
         self._stdin.close()
         for number in (None, signal.SIGTERM, signal.SIGKILL):
             if number is not None:
@@ -93,6 +96,7 @@ class Child:
         await self._process.communicate()
 
     def _signal(self, number: signal.Signals) -> None:
+        assert sys.platform != "win32"
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 

@@ -90,6 +90,8 @@ class _Facts:
 
 
 def _check(settings: BenchSettings) -> None:
+    if sys.platform == "win32":
+        raise ConfigError("bench does not run under Windows itself; it does in WSL.")
     _check_names("target", settings.targets, TARGETS)
     _check_names("workload", settings.workloads, WORKLOADS)
     parse_against(settings.against)

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ from mcp_llama.bench.plan import TARGETS, WORKLOADS, Plan
 from mcp_llama.bench.pool import Pool
 from mcp_llama.bench.record import Measurement
 from mcp_llama.bench.workload import measure
+from mcp_llama.signals import calling
 
 __all__ = ["TARGETS", "WORKLOADS", "Event", "Plan", "Turn", "run"]
 
@@ -50,21 +50,16 @@ def _ending_in_order() -> Generator[None]:
     """Let SIGTERM end this process only after the others."""
     task = asyncio.current_task()
     assert task is not None
-    loop, heard = asyncio.get_running_loop(), list[signal.Signals]()
+    heard = list[signal.Signals]()
 
     def end() -> None:
         heard.append(signal.SIGTERM)
         task.cancel()
 
-    # Only the main thread hears signals.
-    hears = threading.current_thread() is threading.main_thread()
-    if hears:
-        loop.add_signal_handler(signal.SIGTERM, end)
     try:
-        yield
+        with calling(end, signal.SIGTERM):
+            yield
     finally:
-        if hears:
-            loop.remove_signal_handler(signal.SIGTERM)
         for number in heard:
             signal.raise_signal(number)
 

@@ -3,6 +3,7 @@
 import codecs
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ def _create(path: Path, content: bytes, like: Path | None) -> None:
 
 def _liken(path: Path, other: Path) -> None:
     shutil.copymode(other, path)
-    if hasattr(os, "chown"):
+    if sys.platform != "win32":
         owner = other.stat()
         # Only root may give a file away.
         with suppress(PermissionError):

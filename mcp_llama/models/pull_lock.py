@@ -1,10 +1,11 @@
 """The lock that two pulls of the same model share."""
 
-import fcntl
-import os
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 @contextmanager
@@ -14,34 +15,16 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Generator[None]:
     Raises:
         OSError: it cannot be made or locked.
     """
-    descriptor = _acquire(path, on_wait)
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        on_wait()
+        lock.acquire()
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _acquire(path: Path, on_wait: Callable[[], None]) -> int:
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                on_wait()
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # Whoever had it has removed it, and a third one may hold another file of that name.
-            if _is(path, descriptor):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-
-
-def _is(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+        # Windows removes no open file; there filelock itself does it.
+        if sys.platform != "win32":
+            path.unlink(missing_ok=True)
+        lock.release()

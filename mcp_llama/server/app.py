@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 
 from mcp_llama import __version__
 from mcp_llama.backends.backend import Backend
@@ -17,6 +18,7 @@ from mcp_llama.server.client_watch import MCP_PATH
 from mcp_llama.server.failures import add_failures
 from mcp_llama.server.generate import GenerateRoutes
 from mcp_llama.server.mcp import LlamaServer
+from mcp_llama.server.one_response import OneResponse
 from mcp_llama.server.openai.routes import OpenAIRoutes
 from mcp_llama.server.openapi import document
 from mcp_llama.server.playground import playground_router
@@ -36,6 +38,9 @@ def build_app(server: LlamaServer, backend: Backend, limits: ServerLimits, secur
     # A stateful legacy leg without event store: the one set-up in which every kind of cancellation works.
     http = server.streamable_http_app(streamable_http_path=MCP_PATH, transport_security=security.transport())
     sse = server.sse_app(sse_path=SSE_PATH, message_path=MESSAGES_PATH, transport_security=security.transport())
+    for route in sse.routes:
+        if isinstance(route, Route):
+            route.app = OneResponse(route.app)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:

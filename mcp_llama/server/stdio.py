@@ -5,6 +5,7 @@ import json
 import os
 import select
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing_extensions import Buffer
 
 from mcp_llama.backends.backend import Backend
 from mcp_llama.server.mcp import LlamaServer
+from mcp_llama.signals import calling
 
 _ANSWER_S = 2.0
 _EXIT_S = 2.0
@@ -64,7 +66,7 @@ class WireWriter:
 
 def _takes_bytes(descriptor: int) -> bool:
     """Whether a small write does not block; where that can't be asked, it may."""
-    if not hasattr(select, "poll"):
+    if sys.platform == "win32":
         return False
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
@@ -93,9 +95,11 @@ async def serve_stdio(server: LlamaServer, backend: Backend, wire: Wire) -> None
     backend.start()
     server.middleware.append(_Requests(wire.writer.unanswered))
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_end_on_signal, backend, wire.writer)
+        ended = anyio.Event()
+        tasks.start_soon(_end_after, ended, backend, wire.writer)
         writer = cast(anyio.AsyncFile[str], wire.writer)
-        await server.run_on_files(anyio.wrap_file(wire.reader), writer)
+        with calling(ended.set, signal.SIGINT, signal.SIGTERM):
+            await server.run_on_files(anyio.wrap_file(wire.reader), writer)
         tasks.cancel_scope.cancel()
     await backend.close()
 
@@ -117,16 +121,15 @@ class _Requests:
             raise
 
 
-async def _end_on_signal(backend: Backend, writer: WireWriter) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            backend.stop()
-            with anyio.move_on_after(_ANSWER_S):
-                while writer.unanswered:  # noqa: ASYNC110 - a worker thread removes them
-                    await anyio.sleep(_POLL_S)
-            await backend.close()
-            # The thread that reads stdin is in a system call that nothing but input ends.
-            os._exit(0)
+async def _end_after(ended: anyio.Event, backend: Backend, writer: WireWriter) -> None:
+    await ended.wait()
+    backend.stop()
+    with anyio.move_on_after(_ANSWER_S):
+        while writer.unanswered:  # noqa: ASYNC110 - a worker thread removes them
+            await anyio.sleep(_POLL_S)
+    await backend.close()
+    # The thread that reads stdin is in a system call that nothing but input ends.
+    os._exit(0)
 
 
 class _WatchedInput(io.RawIOBase):

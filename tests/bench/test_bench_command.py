@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_llama.bench.command import parse_against, repeat_command
+from mcp_llama.bench.command import parse_against, repeat_command, run_bench
 from mcp_llama.bench.event import Event
 from mcp_llama.bench.plan import TARGETS, WORKLOADS, Plan
 from mcp_llama.bench.record import Measurement
@@ -239,3 +239,9 @@ def test_the_other_commands_start_without_the_benchmark_and_matplotlib() -> None
 def test_matplotlib_waits_until_something_is_drawn() -> None:
     code = "import sys, mcp_llama.bench.command; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_windows_is_told_where_the_benchmark_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(ConfigError, match="does not run under Windows itself; it does in WSL"):
+        run_bench(settings())

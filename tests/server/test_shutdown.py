@@ -1,5 +1,6 @@
 """Signals: every open call gets what it has so far, and the server ends soon."""
 
+import logging
 import os
 import re
 import signal
@@ -18,6 +19,8 @@ import sse_starlette.sse
 from tests.gate import PATIENCE_S
 from tests.server.client import Era, task_group
 from tests.server.heard import ENDLESS, PROMISED_S, Heard, every_signal
+from tests.server.plain.counts import counts_of
+from tests.server.plain.streams import asker
 from tests.server.raw import events, raw_http, raw_sse, tool_call
 from tests.server.scene import Scene
 from tests.server.serving import ROOT, every_era, in_process, staged
@@ -33,11 +36,12 @@ class RealServer:
         self.url = url
         self._process = process
 
-    async def end(self, sig: signal.Signals) -> int:
-        """Send a signal; the exit status, which comes in the promised time."""
+    async def end(self, sig: signal.Signals) -> tuple[int, str]:
+        """Send a signal; the exit status, which comes in the promised time, and what was logged."""
         self._process.send_signal(sig)
         with anyio.fail_after(PROMISED_S):
-            return await self._process.wait()
+            _, errors = await self._process.communicate()
+            return await self._process.wait(), errors.decode()
 
 
 @asynccontextmanager
@@ -47,6 +51,7 @@ async def real_server() -> AsyncGenerator[RealServer]:
         *(sys.executable, "-m", "mcp_llama", "serve", "--port", "0", "--n-ctx", "2048", "--n-slots", "3"),
         cwd=ROOT,
         stdout=PIPE,
+        stderr=PIPE,
         env={name: value for name, value in os.environ.items() if not name.startswith("MCP_LLAMA_")},
     )
     assert process.stdout is not None
@@ -90,9 +95,13 @@ async def test_a_server_with_open_connections_answers_all_and_ends_in_time(sig: 
             for heard in (modern, legacy, sse):
                 await heard.spoke.wait()
             tasks.start_soon(call_over_http, server.url, "modern", "A late tale:", queued)
-            await queued.began.wait()
-        status = await server.end(sig)
+            async with asker(server.url) as operator:
+                while (await counts_of(operator)).waiting == 0:
+                    pass
+        status, logged = await server.end(sig)
     assert status == STATUS[sig]
+    assert "Traceback" not in logged
+    assert "ERROR" not in logged
     for heard in (modern, legacy, sse, queued):
         heard.check()
     assert queued.text == ""
@@ -129,6 +138,16 @@ async def test_a_stream_is_not_cut_before_its_result(
             signal.raise_signal(signal.SIGTERM)
     heard.check()
     other.check()
+
+
+async def test_a_stream_of_events_without_a_call_ends_in_order(caplog: pytest.LogCaptureFixture) -> None:
+    async with staged(Scene()) as (_, url), asker(url) as client, client.http.stream("GET", f"{url}/sse") as response:
+        lines = response.aiter_lines()
+        assert await anext(lines) == "event: endpoint"
+        signal.raise_signal(signal.SIGTERM)
+        with anyio.fail_after(PATIENCE_S):
+            assert [line async for line in lines if not line.startswith("data: /messages/")] == [""]
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 @every_era

@@ -24,9 +24,14 @@ class Counts(dict[str, float]):
         return self["mcp_llama_reader_pauses_total"]
 
     @property
+    def waiting(self) -> float:
+        """Requests that wait for a slot."""
+        return self["llamacpp:requests_deferred"]
+
+    @property
     def present(self) -> float:
         """Requests that have a slot or wait for one."""
-        return self["llamacpp:requests_processing"] + self["llamacpp:requests_deferred"]
+        return self["llamacpp:requests_processing"] + self.waiting
 
 
 async def counts_of(client: Asker) -> Counts:
