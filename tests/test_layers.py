@@ -38,6 +38,7 @@ class Import:
     typing_only: bool
 
 
+@cache
 def sources() -> dict[str, Path]:
     """The modules of the package and their files."""
     found: dict[str, Path] = {}
