@@ -31,7 +31,7 @@ async def main(url: str, question: str) -> None:
     }
     async with Client(url) as client:
         result = await client.call_tool("chat", arguments)
-    answer = result.structured_content or {}
+    answer: dict[str, object] = result.structured_content or {}
     if answer.get("parsed") is None:
         sys.exit(f"No object: {answer.get('notes') or result.content}")
     print(json.dumps(answer["parsed"], indent=2))
