@@ -226,6 +226,7 @@ async def test_all_who_wait_for_a_load_hear_why_it_failed_and_the_next_one_tries
             for _ in range(3):
                 tasks.start_soon(ask, pool)
             await shelf.waits("b")
+            await shelf.settled()
             shelf.let_go()
         assert heard == ["The file is damaged."] * 3
         assert (pool.status("b").state, pool.status("b").error) == ("failed", "The file is damaged.")
