@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
+import anyio.lowlevel
 import anyio.to_thread
 
 from mcp_llama.chat.plan import Plan
@@ -52,7 +53,10 @@ async def tokenize(loaded: LoadedModel, text: str, *, add_special: bool, parse_s
     """The tokens of a text."""
     work = partial(loaded.model.tokenize, text, add_special=add_special, parse_special=parse_special)
     if len(text) <= _INLINE_CHARACTERS:
-        return work()
+        tokens = work()
+        # Texts come by the thousand: between two of them, whatever else waits for the event loop has its turn.
+        await anyio.lowlevel.checkpoint()
+        return tokens
     return await anyio.to_thread.run_sync(work)
 
 

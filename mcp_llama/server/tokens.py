@@ -1,7 +1,9 @@
 """`/tokenize`, `/detokenize` and `/apply-template`, as llama.cpp's own server has them."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import anyio.to_thread
 from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
@@ -89,9 +91,7 @@ class TokenRoutes:
             if not body.with_pieces:
                 return await json_response({"tokens": tokens})
             pieces = await self._backend.pieces(tokens, model)
-        return await json_response(
-            {"tokens": [_piece(token, piece) for token, piece in zip(tokens, pieces, strict=True)]}
-        )
+        return await json_response({"tokens": await anyio.to_thread.run_sync(_with_pieces, tokens, pieces)})
 
     async def detokenize(self, body: DetokenizeIn) -> Any:
         """The text of tokens."""
@@ -109,6 +109,10 @@ class TokenRoutes:
                 model=model,
             )
             return {"prompt": await self._backend.apply_template(request)}
+
+
+def _with_pieces(tokens: Sequence[int], pieces: Sequence[bytes]) -> list[dict[str, Any]]:
+    return [_piece(token, piece) for token, piece in zip(tokens, pieces, strict=True)]
 
 
 def _piece(token: int, piece: bytes) -> dict[str, Any]:

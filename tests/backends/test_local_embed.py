@@ -4,6 +4,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import anyio
+import anyio.lowlevel
 import numpy as np
 import pytest
 
@@ -47,6 +48,23 @@ async def test_texts_and_tokens_become_vectors_in_their_order(backend: LocalBack
 async def test_a_request_for_vectors_arrives_when_it_was_made(backend: LocalBackend) -> None:
     embedding = await backend.embed(EmbedRequest(texts=("hi", "ho!"), arrival=1000.0))
     assert (embedding.arrival, embedding.tokens) == (1000.0, 3 + 4)
+
+
+async def test_whatever_else_waits_has_its_turn_between_two_texts(backend: LocalBackend) -> None:
+    turns = 0
+
+    async def wait_for_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    await backend.ready(None)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait_for_turns)
+        await backend.embed(EmbedRequest(texts=("hi",) * 50))
+        tasks.cancel_scope.cancel()
+    assert turns >= 49
 
 
 @pytest.mark.parametrize("texts", [(), ("",), ("hi", ""), ((),)])
