@@ -15,7 +15,8 @@ from mcp_types import (
 
 from mcp_llama.backends.backend import Backend
 
-CARD_URI = "llama://models/{name}"
+CARD_URI = "llama://models/{+name}"
+"""The plus lets the slash in `owner/repo:quantisation` stand for itself; encoded, it says the same."""
 
 
 def add_resources(server: MCPServer[None], backend: Backend) -> None:

@@ -19,7 +19,7 @@ from tests.server.raw import plain_http
 from tests.server.serving import PLAIN_DOOR, Door, connected_http, every_era
 from tests.server.shelved import ROUTES, SINGER, SMALL, TALKER, shelf, shelved
 
-CARD = "llama://models/{name}"
+CARD = "llama://models/{+name}"
 OF_TALKER = "llama://models/acme%2FTalker-GGUF%3AQ4_0"
 
 
@@ -97,11 +97,14 @@ async def test_every_model_has_a_card_and_its_name_is_completed(era: Era) -> Non
         some = await client.complete(reference, {"name": "name", "value": "acme/"})
         every = await client.complete(reference, {"name": "name", "value": ""})
         (content,) = (await client.read_resource(OF_TALKER)).contents
+        (same,) = (await client.read_resource(f"llama://models/{TALKER}")).contents
         with pytest.raises(MCPError, match="gpt-9"):
             await client.read_resource("llama://models/acme%2Fgpt-9")
     assert some.completion.values == [TALKER, SINGER]
     assert every.completion.values == [SMALL, TALKER, SINGER]
     assert isinstance(content, TextResourceContents)
+    assert isinstance(same, TextResourceContents)
+    assert same.text == content.text
     card = json.loads(content.text)
     assert (card["name"], card["state"]) == (TALKER, "unloaded")
 

@@ -10,7 +10,7 @@ from tests.server.client import Era
 from tests.server.scene import Scene
 from tests.server.serving import Door, every_era, opened
 
-CARD = "llama://models/{name}"
+CARD = "llama://models/{+name}"
 
 
 @every_era
