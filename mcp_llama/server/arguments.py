@@ -35,11 +35,13 @@ def _schema(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         raise PydanticCustomError("json_schema", "it must be a JSON schema") from error
 
 
+# With a bound, pydantic refuses text with lone surrogates, which a prompt could only hold as something else.
+Text = Annotated[str, Field(min_length=0)]
 MaxTokens = Annotated[int | None, Field(ge=1), WithJsonSchema({"type": "integer"})]
 MaxTimeS = Annotated[float, Field(gt=0, le=86_400, description="End after this time with the text so far.")]
 Number = Annotated[float | None, WithJsonSchema({"type": "number"})]
 Seed = Annotated[int | None, WithJsonSchema({"type": "integer"})]
-Stop = Annotated[list[str], Field(description="End before any of these strings.", max_length=16)]
+Stop = Annotated[list[Text], Field(description="End before any of these strings.", max_length=16)]
 Model = Annotated[str, Field(description="A name from models.")]
 Sampling = Annotated[dict[str, Any], WithJsonSchema({**_OBJECT, "description": _SAMPLING})]
 SamplingAsAbove = Annotated[dict[str, Any], WithJsonSchema({**_OBJECT, "description": "As in generate."})]

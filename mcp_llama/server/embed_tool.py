@@ -16,6 +16,7 @@ from mcp_llama.backends.backend import Backend
 from mcp_llama.engine.embedding import Embedding
 from mcp_llama.engine.model import Vectors
 from mcp_llama.errors import ContextLengthError, RequestError
+from mcp_llama.server.arguments import Text
 from mcp_llama.server.client_watch import while_client_listens
 from mcp_llama.server.heartbeat import beating, beating_until_held
 from mcp_llama.server.progress import Progress
@@ -80,7 +81,7 @@ class EmbedTool:
         ]
 
     async def embed(
-        self, context: Context, texts: Texts, query: str = "", pairwise: Flag = False, model: str = ""
+        self, context: Context, texts: Texts, query: Text = "", pairwise: Flag = False, model: str = ""
     ) -> Annotated[CallToolResult, EmbedOut]:
         """The tool `embed`.
 

@@ -1,6 +1,5 @@
 """Failures: every exception of the plain HTTP routes as a response."""
 
-import re
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -16,8 +15,6 @@ from mcp_llama.server.validation import explain, param_of
 
 _CLIENT_GONE = 499
 _PLACES = ("body", "query", "path", "header")
-_ALTERNATIVE = re.compile(r"(constrained-)?(str|int|float|bool)|(list|dict)\[.*\]")
-"""How pydantic names what a value of several types could have been."""
 _TAGGED = ("response_format",)
 """Fields whose type is told by a tag in them, which pydantic puts behind their name."""
 
@@ -43,7 +40,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 
 def _without_place(problem: dict[str, Any]) -> dict[str, Any]:
-    """The problem as its sender sees it: below the body or the query, in fields and not in pydantic's types."""
+    """The problem as its sender sees it: below the body or the query."""
     if problem["type"] == "json_invalid":
         return {**problem, "loc": (), "msg": f"not valid JSON, {problem['ctx']['error']}"}
     if isinstance(problem["input"], bytes):
@@ -52,8 +49,7 @@ def _without_place(problem: dict[str, Any]) -> dict[str, Any]:
     where = problem["loc"]
     below = where[1:] if where and where[0] in _PLACES else where
     inner = below[2:] if below[:1] and below[0] in _TAGGED else below[1:]
-    fields = (part for part in inner if not _ALTERNATIVE.fullmatch(str(part)))
-    return {**problem, "loc": (*below[:1], *fields)}
+    return {**problem, "loc": (*below[:1], *inner)}
 
 
 async def _http(request: Request, error: Exception) -> Response:

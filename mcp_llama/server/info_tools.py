@@ -9,7 +9,7 @@ from mcp_types import CallToolResult
 from mcp_llama.api import ChatRequest
 from mcp_llama.backends.backend import Backend
 from mcp_llama.errors import EngineError, RequestError
-from mcp_llama.server.arguments import MessagesAsAbove, Model
+from mcp_llama.server.arguments import MessagesAsAbove, Model, Text
 from mcp_llama.server.client_watch import while_client_listens
 from mcp_llama.server.heartbeat import beating_until_held
 from mcp_llama.server.progress import Progress
@@ -44,7 +44,7 @@ class InfoTools:
     async def count_tokens(
         self,
         context: Context,
-        text: str = "",
+        text: Text = "",
         messages: MessagesAsAbove = [],  # noqa: B006
         model: Model = "",
     ) -> Annotated[CallToolResult, TokenCountOut]:

@@ -32,6 +32,7 @@ from mcp_llama.server.arguments import (
     Seed,
     Stop,
     TemplateOptions,
+    Text,
     ToolList,
     merged,
 )
@@ -69,7 +70,7 @@ class TextTools:
 
         async def generate(
             context: Context,
-            prompt: str,
+            prompt: Text,
             max_tokens: MaxTokens = None,
             temperature: Number = None,
             top_p: Number = None,

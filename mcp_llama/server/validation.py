@@ -1,5 +1,6 @@
 """Validation: pydantic's findings in words that say which field is wrong and why."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -9,6 +10,8 @@ from mcp_llama.errors import shown
 
 _MAX_PROBLEMS = 3
 _MAX_NAME = 80
+_ALTERNATIVE = re.compile(r"(constrained-)?(str|int|float|bool)|(list|dict)\[.*\]")
+"""How pydantic names what a value of several types could have been."""
 
 Problem = dict[str, Any]
 
@@ -32,8 +35,10 @@ def explain(problems: Sequence[Any]) -> str:
 
 
 def place(problem: Problem) -> str:
-    """The field that a problem is about, as a dotted path."""
-    return ".".join(str(part)[:_MAX_NAME] for part in problem["loc"])
+    """The field that a problem is about, as a dotted path of the sender's names, without those of pydantic's types."""
+    first, rest = problem["loc"][:1], problem["loc"][1:]
+    fields = [*first, *(part for part in rest if not _ALTERNATIVE.fullmatch(str(part)))]
+    return ".".join(str(part)[:_MAX_NAME] for part in fields)
 
 
 def _explain(problem: Problem) -> str:

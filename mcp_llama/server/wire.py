@@ -127,9 +127,12 @@ def limits(text: TextIn, max_tokens: int | None, default: int | None, stop: str 
 
 
 def choice_samplings(sampling: Mapping[str, object], n: int) -> list[dict[str, object]]:
-    """The sampling options of each of `n` choices: a given seed counts up, so that they differ."""
+    """The sampling options of each of `n` choices: a given seed counts up, so that they differ.
+
+    A seed that is none stays as it is, to be refused.
+    """
     seed = sampling.get("seed")
-    if n == 1 or not isinstance(seed, int):
+    if n == 1 or not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
         return [dict(sampling)] * n
     return [{**sampling, "seed": (seed + number) % (MAX_SEED + 1)} for number in range(n)]
 

@@ -46,6 +46,21 @@ BAD_CALLS: dict[str, BadCall] = {
         {"prompt": "x", "seed": -1},
         "seed is -1, but it must be a whole number from 0 to 4294967294.",
     ),
+    "negative seed of several answers": (
+        "generate",
+        {"prompt": "x", "seed": -1, "n": 2},
+        "seed is -1, but it must be a whole number from 0 to 4294967294.",
+    ),
+    "seed past the last of several answers": (
+        "generate",
+        {"prompt": "x", "seed": 2**32 - 1, "n": 2},
+        "seed is 4294967295, but it must be a whole number from 0 to 4294967294.",
+    ),
+    "seed of several answers that is no number": (
+        "generate",
+        {"prompt": "x", "sampling": {"seed": True}, "n": 2},
+        "seed is True, but it must be a whole number from 0 to 4294967294.",
+    ),
     "time of 0": ("generate", {"prompt": "x", "max_time_s": 0}, "max_time_s is 0: input should be greater than 0."),
     "empty stop string": (
         "generate",
@@ -105,6 +120,18 @@ BAD_CALLS: dict[str, BadCall] = {
         "chat",
         {"messages": [{"role": "user"}]},
         "messages.0: the content of a message of the role user is missing.",
+    ),
+    "content of the wrong type": (
+        "chat",
+        {"messages": [{"role": "user", "content": 5}]},
+        "messages.0.content is 5: input should be a valid string. "
+        "messages.0.content is 5: input should be a valid list.",
+    ),
+    "image in a message": (
+        "chat",
+        {"messages": [{"role": "user", "content": [{"type": "image", "text": "x"}]}]},
+        "messages.0.content is [{'type': 'image', 'text': 'x'}]: input should be a valid string. "
+        "messages.0.content.0.type is 'image': input should be 'text'.",
     ),
     "name of a user": (
         "chat",

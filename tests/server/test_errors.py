@@ -4,6 +4,7 @@ import logging
 import math
 import re
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 from mcp import MCPError
@@ -48,6 +49,27 @@ async def test_a_call_that_cannot_be_served_says_what_to_change(client: Connecti
     assert call.result.structured_content is None
     check_error(expected)
     assert (await client.call("generate", {"prompt": "well?", "max_tokens": 9})).text == "fine"
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "place"),
+    [
+        ("generate", {"prompt": "\ud800"}, "prompt"),
+        ("generate", {"prompt": "x", "stop": ["\ud800"]}, "stop.0"),
+        ("chat", {"messages": [{"role": "user", "content": "x"}], "stop": ["\ud800"]}, "stop.0"),
+        ("embed", {"texts": ["x"], "query": "\ud800"}, "query"),
+        ("embed", {"texts": ["\ud800"]}, "texts.0"),
+        ("count_tokens", {"text": "\ud800"}, "text"),
+    ],
+)
+async def test_half_of_a_surrogate_pair_is_refused_and_not_replaced(
+    tool: str, arguments: dict[str, Any], place: str
+) -> None:
+    message = tool_call("modern", 1, tool, arguments)
+    async with staged(Scene()) as (_, url), raw_http(url, "modern") as http, http.stream(message) as response:
+        answer = await last_message(response)
+    assert answer["result"]["isError"]
+    assert answer["result"]["content"][0]["text"].startswith(f"{place} is '\\ud800': input should be a valid string")
 
 
 @pytest.mark.parametrize("name", LONG_INPUTS)
