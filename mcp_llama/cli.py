@@ -1,5 +1,6 @@
 """The command `mcp-llama`."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -36,6 +37,7 @@ Every option can also be an environment variable (MCP_LLAMA_N_CTX=4096) or a lin
 _EXIT_FAILED = 1
 _EXIT_USAGE = 2
 _EXIT_INTERRUPTED = 130
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def main() -> None:
@@ -48,9 +50,19 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our stdout left; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_stdout()
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _drop_stdout()
+        print(f"mcp-llama: The output could not be written: {error.strerror}.", file=sys.stderr)
+        status = _EXIT_FAILED
     sys.exit(status)
+
+
+def _drop_stdout() -> None:
+    # Nobody takes it any more, and Python would complain again when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _open_missing_streams() -> None:

@@ -16,7 +16,6 @@ from pydantic_settings import (
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -87,10 +86,12 @@ def load_settings(settings_cls: type[AnySettings], command: str, arguments: Sequ
         return cast(AnySettings, bound(**flags))
     except ValidationError as error:
         raise ConfigError(" ".join(explain(dict(problem)) for problem in error.errors(include_url=False))) from error
-    except SettingsError as error:
-        raise ConfigError(f"{error}. Lists and tables in the environment are JSON.") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{config.get('toml_file')} is not valid TOML: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{config.get('toml_file')} is not UTF-8 text. Save it as UTF-8.") from error
+    except OSError as error:
+        raise ConfigError(f"{config.get('toml_file')} cannot be read: {error.strerror}.") from error
 
 
 def user_file() -> Path:
@@ -120,6 +121,16 @@ class _EnvSource(EnvSettingsSource):
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         value, key, is_complex = super().get_field_value(field, field_name)
         return None if value is None or _BLANK.fullmatch(value) else value, key, is_complex
+
+    def prepare_field_value(self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool) -> Any:
+        try:
+            return super().prepare_field_value(field_name, field, value, value_is_complex)
+        except ValueError as error:
+            name = f"{ENV_PREFIX}{field_name.upper()}"
+            raise ConfigError(
+                f"{name} is {value!r}, which is not JSON. Lists and tables in the environment are, "
+                """such as '["a", "b"]'."""
+            ) from error
 
 
 class _TomlSource(TomlConfigSettingsSource):

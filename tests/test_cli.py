@@ -1,5 +1,6 @@
 """What the command says before it answers: help, and one line for each thing that is wrong."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -187,6 +188,25 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_loaded(capsys: pytes
         port = str(taken.getsockname()[1])
         line = run_here(capsys, "serve", "--port", port).problem(2)
     assert line.startswith(f"mcp-llama: Cannot listen on 127.0.0.1 port {port}: Address already in use")
+
+
+def test_an_address_of_another_machine_is_said_to_be_the_hosts_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    line = run_here(capsys, "serve", "--host", "192.0.2.1", "--port", "0").problem(2)
+    assert line.startswith("mcp-llama: Cannot listen on 192.0.2.1 port 0: ")
+    assert line.endswith(" Choose another with --host.")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+@pytest.mark.parametrize("arguments", [["--help"], ["models", "list"], ["generate", "hi", "--max-tokens", "2", *SMALL]])
+def test_an_output_that_cannot_be_written_is_one_line(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S, check=False
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "mcp-llama: The output could not be written: No space left on device.\n",
+    )
 
 
 def test_a_reader_that_closes_our_stdout_hears_no_complaint() -> None:

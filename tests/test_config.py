@@ -1,3 +1,4 @@
+import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -233,3 +234,36 @@ def test_sampling_options_are_pairs_of_name_and_value() -> None:
 def test_a_sampling_option_without_value_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="sampling"):
         generate("hi", "--sampling", "top_k")
+
+
+@pytest.mark.parametrize(("name", "value"), [("WARM", "sys.txt"), ("LORA", "[")])
+def test_a_variable_with_a_list_that_is_no_json_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"MCP_LLAMA_{name}", value)
+    with pytest.raises(ConfigError) as caught:
+        serve()
+    assert str(caught.value) == (
+        f"MCP_LLAMA_{name} is {value!r}, which is not JSON. Lists and tables in the environment are, "
+        """such as '["a", "b"]'."""
+    )
+
+
+def test_a_toml_file_that_is_no_text_is_refused(toml: Path) -> None:
+    toml.write_bytes(b'model = "\xff"')
+    with pytest.raises(ConfigError) as caught:
+        serve("--config", str(toml))
+    assert str(caught.value) == f"{toml} is not UTF-8 text. Save it as UTF-8."
+
+
+def test_a_toml_file_that_cannot_be_read_is_refused(monkeypatch: pytest.MonkeyPatch, toml: Path) -> None:
+    toml.touch()
+    # A superuser may read whatever the mode says.
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ConfigError) as caught:
+        serve("--config", str(toml))
+    assert str(caught.value) == f"{toml} cannot be read: Permission denied."
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")

@@ -1,6 +1,7 @@
 """Serving the app: the socket, uvicorn, and a shutdown that leaves no call without an answer."""
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -38,7 +39,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        flag = "--host" if isinstance(error, socket.gaierror) else "--port"
+        is_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        flag = "--host" if is_host else "--port"
         raise ConfigError(
             f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with {flag}."
         ) from error
