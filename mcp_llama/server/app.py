@@ -38,7 +38,7 @@ def build_app(server: LlamaServer, backend: Backend, limits: ServerLimits, secur
     # A stateful legacy leg without event store: the one set-up in which every kind of cancellation works.
     http = server.streamable_http_app(streamable_http_path=MCP_PATH, transport_security=security.transport())
     sse = server.sse_app(sse_path=SSE_PATH, message_path=MESSAGES_PATH, transport_security=security.transport())
-    for route in sse.routes:
+    for route in (*http.routes, *sse.routes):
         if isinstance(route, Route):
             route.app = OneResponse(route.app)
 

@@ -84,10 +84,26 @@ async def call_over_sse(url: str, era: Era, prompt: str, heard: Heard) -> None:
                 heard.add(await client.receive())
 
 
+@asynccontextmanager
+async def standalone_stream(url: str) -> AsyncGenerator[httpx2.Response]:
+    """The stream of a legacy session for what belongs to no call; the server must end it, not cut it."""
+    async with raw_http(url, "legacy") as client:
+        headers = {**client.headers({}), "Accept": "text/event-stream"}
+        async with client.http.stream("GET", client.url, headers=headers) as response:
+            assert response.status_code == 200
+            yield response
+            await response.aread()
+
+
 @every_signal
 async def test_a_server_with_open_connections_answers_all_and_ends_in_time(sig: signal.Signals) -> None:
     modern, legacy, sse, queued = (Heard() for _ in range(4))
-    async with real_server() as server, raw_sse(server.url, "legacy"), task_group() as tasks:
+    async with (
+        real_server() as server,
+        raw_sse(server.url, "legacy"),
+        standalone_stream(server.url),
+        task_group() as tasks,
+    ):
         tasks.start_soon(call_over_http, server.url, "modern", "A modern tale:", modern)
         tasks.start_soon(call_over_http, server.url, "legacy", "A legacy tale:", legacy)
         tasks.start_soon(call_over_sse, server.url, "legacy", "A tale of events:", sse)
