@@ -1,11 +1,14 @@
 """Clients that hang up: whatever a request is doing then, it ends, and nobody else feels it."""
 
+import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import anyio
+import httpx2
 import pytest
 
 from mcp_llama.api import EmbedRequest
@@ -18,6 +21,7 @@ from tests.server.plain.counts import counts_of
 from tests.server.plain.sizes import BIG_TOKENS, TINY_BUFFER
 from tests.server.plain.streams import Asker, asker
 from tests.server.plain.ways import CHAT, COMPLETION, GENERATE, Json, Way, embeddings, every_way, every_whole, scripts
+from tests.server.raw import LEGACY_VERSION, MODERN_VERSION
 from tests.server.scene import Scene
 from tests.server.serving import in_process, staged
 from tests.server.stage import Stage
@@ -227,3 +231,30 @@ async def test_leaving_while_the_model_loads_is_noticed(request_: Json, monkeypa
                 await waiting.wait()
             tasks.cancel_scope.cancel()
         await check_never_computed(stage, client)
+
+
+@pytest.mark.parametrize("sent", ["", '{"prompt": '])
+@pytest.mark.parametrize(
+    ("path", "version"),
+    [("/generate", None), ("/v1/chat/completions", None), ("/mcp", LEGACY_VERSION), ("/mcp", MODERN_VERSION)],
+)
+async def test_leaving_in_the_middle_of_a_body_is_no_failure(
+    path: str, version: str | None, sent: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with staged(Scene(scripts={None: "fine"})) as (_, url), asker(url) as client:
+        address = httpx2.URL(url)
+        headers = {
+            "Host": f"localhost:{address.port}",
+            "Accept": "application/json, text/event-stream",
+            "Content-Type": "application/json",
+            "Content-Length": "100",
+            **({} if version is None else {"MCP-Protocol-Version": version, "Mcp-Method": "tools/list"}),
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        _, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(f"POST {path} HTTP/1.1\r\n{head}\r\n{sent}".encode())
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        assert await client.text(GENERATE, "well?") == "fine"
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
