@@ -1,5 +1,6 @@
 """The command `config`: the entry for a client on stdout, and on demand in the client's own file."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -31,9 +32,13 @@ def run_config(settings: ClientSettings, place: Place | None = None) -> int:
     if settings.write:
         outcome = _write(client, file, language, target, entry)
     else:
-        outcome = f"it belongs in {file or 'the file of your client'}, where --write puts it. Then {client.next_step}."
+        where = f"{file}, where --write" if file else "the file of your client, where --write --file FILE"
+        outcome = f"it belongs in {where} puts it. Then {client.next_step}."
     print(language.render(target, entry), end="")
     print(f"{client.title}: {outcome}", file=sys.stderr)
+    if settings.url and re.fullmatch(r"https?://[^/?#]+/*", settings.url):
+        # No error: a proxy may have put the server at its root.
+        print(f"{settings.url} has no path, but mcp-llama serve answers MCP clients at /mcp.", file=sys.stderr)
     return 0
 
 

@@ -229,6 +229,23 @@ def test_another_file_and_another_name_may_be_given(capsys: pytest.CaptureFixtur
     assert text == outcome.out
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "https://llama.example/"])
+def test_a_url_without_a_path_is_taken_with_a_hint(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    outcome = run_here(capsys, "config", "cursor", "--url", url)
+    assert json.loads(outcome.out) == {"mcpServers": {"mcp-llama": {"url": url}}}
+    assert outcome.err.splitlines()[1:] == [f"{url} has no path, but mcp-llama serve answers MCP clients at /mcp."]
+
+
+def test_a_url_with_a_path_needs_no_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(run_here(capsys, "config", "cursor", "--url", URL).err.splitlines()) == 1
+
+
+def test_an_entry_for_any_other_client_says_how_to_name_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here(capsys, "config", "json").err.startswith(
+        "any other client: it belongs in the file of your client, where --write --file FILE puts it. "
+    )
+
+
 def test_options_of_the_environment_do_not_disturb_an_entry_with_a_url(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
