@@ -5,13 +5,13 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from mcp_llama import __version__
-from mcp_llama.config import SETTINGS, load_settings
 from mcp_llama.errors import ConfigError, McpLlamaError, UnknownNameError
-from mcp_llama.logs import configure_logging
-from mcp_llama.settings.command import CommandSettings
+
+if TYPE_CHECKING:
+    from mcp_llama.settings.command import CommandSettings
 
 _HELP = f"""\
 mcp-llama {__version__}: a local llama.cpp model as tools for agents, token by token.
@@ -49,6 +49,8 @@ def main() -> None:
             status = run(sys.argv[1:])
         finally:
             sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = _EXIT_INTERRUPTED
     except BrokenPipeError:
         _drop_stdout()
     except OSError as error:
@@ -74,6 +76,10 @@ def _open_missing_streams() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a command line; returns the exit status."""
+    # They take a while; here Ctrl-C in the midst of it is no traceback.
+    from mcp_llama.config import SETTINGS, load_settings
+    from mcp_llama.logs import configure_logging
+
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_HELP)
         return 0
@@ -109,13 +115,15 @@ def _split_command(arguments: list[str]) -> tuple[str, list[str]]:
     raise ConfigError(str(UnknownNameError("command", arguments[0], _COMMANDS)))
 
 
-def _function(command: str) -> Callable[[CommandSettings], int]:
+def _function(command: str) -> Callable[["CommandSettings"], int]:
     module, _, name = _COMMANDS[command].partition(":")
-    return cast(Callable[[CommandSettings], int], getattr(import_module(module), name))
+    return cast("Callable[[CommandSettings], int]", getattr(import_module(module), name))
 
 
 def _actions(group: str) -> dict[str, str]:
     """The second words of commands that begin with this one, and what they do; none if there are no such commands."""
+    from mcp_llama.config import SETTINGS
+
     described = {command: str(SETTINGS[command].__doc__) for command in _COMMANDS if command.startswith(f"{group} ")}
     return {command.partition(" ")[2]: text.split(".")[0] for command, text in described.items()}
 

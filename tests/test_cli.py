@@ -225,3 +225,23 @@ def test_a_terminal_that_is_closed_is_no_traceback(stream: str) -> None:
     command = ["sh", "-c", script, "sh", *COMMAND, "generate", "-", "--max-tokens", "2", *SMALL]
     done = subprocess.run(command, input="hi", capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_while_the_program_is_loaded_is_no_traceback() -> None:
+    script = """
+import signal, sys
+
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == "pydantic_settings":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, CtrlC())
+sys.argv = ["mcp-llama", "serve", "--port", "x"]
+from mcp_llama.cli import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -12,6 +12,7 @@ HEAVY = {"fastapi", "fastapi_offline", "rich", "huggingface_hub", "matplotlib", 
     ("module", "needed"),
     [
         ("mcp_llama.cli", set[str]()),
+        ("mcp_llama.config", set[str]()),
         ("mcp_llama.commands.stdio", set[str]()),
         ("mcp_llama.commands.serve", {"fastapi", "fastapi_offline", "rich"}),
     ],

@@ -133,7 +133,9 @@ def test_the_one_that_waited_goes_on_where_the_first_was_stopped(hub: HubStandIn
 
 
 def test_commands_that_load_a_model_start_without_the_hub() -> None:
-    check = "import sys, mcp_llama.cli; print([name for name in ('huggingface_hub', 'hf_xet') if name in sys.modules])"
+    check = (
+        "import sys, mcp_llama.config; print([name for name in ('huggingface_hub', 'hf_xet') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     assert done.stdout == "[]\n"
 
