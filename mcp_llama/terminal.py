@@ -27,8 +27,7 @@ _INTERRUPTED = 130
 
 def run_generate(backend: Backend, settings: GenerateSettings) -> int:
     """Print one completion; returns the exit status."""
-    prompt = _read_stdin() if settings.prompt == "-" else settings.prompt
-
+    prompt = _read_stdin() if settings.prompt == "-" else _text("prompt", settings.prompt)
     limits, sampling, form = _limits(settings), _sampling(settings), _format(settings.json_schema)
 
     def prepare() -> Awaitable[Generation]:
@@ -41,13 +40,13 @@ def run_generate(backend: Backend, settings: GenerateSettings) -> int:
 
 def run_chat(backend: Backend, settings: ChatSettings) -> int:
     """Print one answer, or hold a conversation; returns the exit status."""
-    messages = [Message(role="system", content=settings.system)] if settings.system else []
+    messages = [Message(role="system", content=_text("system", settings.system))] if settings.system else []
     ask = partial(
         ChatRequest, limits=_limits(settings), sampling=_sampling(settings), format=_format(settings.json_schema)
     )
     with _session(backend) as runner:
         if settings.message:
-            result = _turn(runner, backend, ask, messages, settings.message)
+            result = _turn(runner, backend, ask, messages, _text("message", settings.message))
             return _INTERRUPTED if result.finish_reason == "abort" else 0
         print("Ctrl-C stops an answer, Ctrl-D ends the conversation.", file=sys.stderr)
         for line in _lines():
@@ -81,9 +80,9 @@ def _lines() -> Iterator[str]:
     while True:
         print("> ", end="", file=sys.stderr, flush=True)
         try:
-            line = input().strip()
-        except UnicodeDecodeError as error:
-            raise _not_text(error) from error
+            line = _text("stdin", input().strip())
+        except UnicodeError as error:
+            raise _not_text("stdin", error) from error
         except (EOFError, KeyboardInterrupt):
             print(file=sys.stderr)
             return
@@ -158,13 +157,25 @@ async def show_loading(backend: Backend) -> None:
 
 def _read_stdin() -> str:
     try:
-        return sys.stdin.read()
-    except UnicodeDecodeError as error:
-        raise _not_text(error) from error
+        return _text("stdin", sys.stdin.read())
+    except UnicodeError as error:
+        raise _not_text("stdin", error) from error
 
 
-def _not_text(error: UnicodeDecodeError) -> RequestError:
-    return RequestError(f"stdin is not valid UTF-8: {error}.")
+def _text(source: str, text: str) -> str:
+    """The text, if that is what it is: where the locale is C, Python takes any bytes, and the model would get others.
+
+    Raises:
+        RequestError: it is not valid UTF-8.
+    """
+    try:
+        return text.encode(errors="surrogateescape").decode()
+    except UnicodeError as error:
+        raise _not_text(source, error) from error
+
+
+def _not_text(source: str, error: UnicodeError) -> RequestError:
+    return RequestError(f"{source} is not valid UTF-8: {error}.")
 
 
 def _limits(settings: TextSettings) -> Limits:

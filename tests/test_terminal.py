@@ -94,13 +94,24 @@ def test_generate_reads_a_dash_from_stdin(
     assert capsys.readouterr().out == "three\n"
 
 
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
 @pytest.mark.parametrize("command", ["generate", "chat"])
 def test_bytes_on_stdin_that_are_no_text_are_refused(
-    command: str, backend: Backend, monkeypatch: pytest.MonkeyPatch
+    command: str, errors: str, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), encoding="utf-8"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), encoding="utf-8", errors=errors))
     with pytest.raises(RequestError, match=r"^stdin is not valid UTF-8"):
         generate(backend, "-") if command == "generate" else chat(backend)
+
+
+def test_bytes_on_the_command_line_that_are_no_text_are_refused(backend: Backend) -> None:
+    typed = os.fsdecode(b"caf\xe9")
+    with pytest.raises(RequestError, match=r"^prompt is not valid UTF-8"):
+        generate(backend, typed)
+    with pytest.raises(RequestError, match=r"^message is not valid UTF-8"):
+        chat(backend, typed)
+    with pytest.raises(RequestError, match=r"^system is not valid UTF-8"):
+        chat(backend, "hi", "--system", typed)
 
 
 def test_every_option_of_an_answer_reaches_the_request(backend: Backend, tmp_path: Path) -> None:
