@@ -57,7 +57,22 @@ async def _http(request: Request, error: Exception) -> Response:
     text = known.detail
     if known.status_code == 404:
         text = f"There is no {request.url.path} here. See /docs for what there is."
+    elif known.status_code == 400:
+        text = _unread(known.__cause__) or text
     return JSONResponse(error_body(text, kind="invalid_request_error"), known.status_code, headers=known.headers)
+
+
+def _unread(cause: BaseException | None) -> str | None:
+    """Why Python could not make anything of a body, None if that is not what failed."""
+    match cause:
+        case UnicodeDecodeError():
+            return "The body is not UTF-8. Encode it so."
+        case RecursionError():
+            return "The body is nested too deep. Make it flatter."
+        case ValueError():
+            return "The body has a number of too many digits. Shorten it."
+        case _:
+            return None
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

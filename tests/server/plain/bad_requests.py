@@ -48,7 +48,9 @@ def deep(depth: int, opening: str = "[", closing: str = "]") -> bytes:
     return f'{{"prompt": {opening * depth}1{closing * depth}}}'.encode()
 
 
-_UNPARSED = "error parsing the body"
+_ENCODING = "The body is not UTF-8. Encode it so."
+_DIGITS = "The body has a number of too many digits. Shorten it."
+_DEEP = "The body is nested too deep. Make it flatter."
 _UNICODE = "unable to parse raw data as a unicode string"
 _HUGE = "1" + "0" * 400
 
@@ -113,8 +115,8 @@ BAD_REQUESTS: dict[str, Bad] = {
     "null": Bad(b"null", ""),
     "a form": Bad(b"prompt=x", "Content-Type: application/json", content_type="application/x-www-form-urlencoded"),
     "text": Bad(b'{"prompt": "x"}', "Content-Type: application/json", content_type="text/plain"),
-    "another charset": Bad('{"prompt": "ü"}'.encode("latin-1"), _UNPARSED),
-    "half a character": Bad(b'{"prompt": "\xe4\xb8"}', _UNPARSED),
+    "another charset": Bad('{"prompt": "ü"}'.encode("latin-1"), _ENCODING),
+    "half a character": Bad(b'{"prompt": "\xe4\xb8"}', _ENCODING),
     "surrogate": Bad(rb'{"prompt": "\ud800"}', _UNICODE, "prompt"),
     "surrogate in stop": Bad(raw(r'"stop": ["\udc00"]'), _UNICODE, "stop"),
     "surrogate in a name": Bad(raw(r'"\ud800": 1'), _UNICODE),
@@ -126,11 +128,11 @@ BAD_REQUESTS: dict[str, Bad] = {
     "number past floats": Bad(raw('"top_p": 1e999'), "top_p is inf", "top_p"),
     "huge temperature": Bad(raw(f'"temperature": {_HUGE}'), "temperature is 1000", "temperature"),
     "huge seed": Bad(raw(f'"seed": {_HUGE}'), "seed is 1000", "seed"),
-    "more digits than Python reads": Bad(raw(f'"seed": {"9" * 5000}'), _UNPARSED),
+    "more digits than Python reads": Bad(raw(f'"seed": {"9" * 5000}'), _DIGITS),
     "nested": Bad(deep(200), "prompt is [[[[", "prompt"),
     "nested objects": Bad(deep(200, '{"a":', "}"), "prompt is {'a': {'a'", "prompt"),
-    "deeply nested": Bad(deep(100_000), _UNPARSED),
-    "deeply nested objects": Bad(deep(100_000, '{"a":', "}"), _UNPARSED),
+    "deeply nested": Bad(deep(100_000), _DEEP),
+    "deeply nested objects": Bad(deep(100_000, '{"a":', "}"), _DEEP),
     "long unknown name": Bad(with_prompt(**{"n" * 5000: 1}), "is unknown.", "n" * 80),
     "long value": Bad(with_prompt(temperature="9" * 5000 + "x"), "temperature is '99", "temperature"),
     "long model": Bad(with_prompt(model="m" * 5000), "Unknown model 'mmm", "model", status=404, code="model_not_found"),
