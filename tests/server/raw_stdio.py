@@ -11,7 +11,7 @@ import anyio
 
 from tests.gate import PATIENCE_S
 from tests.server.client import Era
-from tests.server.raw import INITIALIZED, Message, initialize
+from tests.server.raw import INITIALIZED, Message, initialize, request
 from tests.server.serving import ROOT
 
 REAL_SERVER = (sys.executable, "-m", "mcp_llama", "stdio")
@@ -32,10 +32,10 @@ class RawStdio:
         self._stderr = process.stderr
 
     async def open_session(self, era: Era) -> None:
-        """Begin."""
+        """Begin, once the server is there to answer."""
+        await self.send(initialize() if era == "legacy" else request(era, 0, "server/discover", {}, progress=False))
+        assert "result" in await self.receive()
         if era == "legacy":
-            await self.send(initialize())
-            await self.receive()
             await self.send(INITIALIZED)
 
     async def send(self, message: Message) -> None:
