@@ -3,7 +3,8 @@
     McpLlamaError
     ├─ ConfigError            an option is wrong; nothing was loaded
     ├─ ModelLoadError         the model is missing, damaged, unsupported or too large
-    │  └─ ModelNameError      a name that means no model of this machine, or several
+    │  ├─ ModelNameError      a name that means no model of this machine, or several
+    │  └─ LoadStoppedError    the server ended first
     ├─ PullError              a model cannot be downloaded
     ├─ RequestError           the caller can fix the request
     │  ├─ ContextLengthError  prompt and max_tokens do not fit the context
@@ -44,6 +45,10 @@ class ConfigError(McpLlamaError):
 
 class ModelLoadError(McpLlamaError):
     """A model file is missing, damaged, unsupported or too large for this machine."""
+
+
+class LoadStoppedError(ModelLoadError):
+    """The server ended before the model was loaded."""
 
 
 class ModelNameError(ModelLoadError):

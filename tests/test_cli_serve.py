@@ -91,6 +91,17 @@ def test_serve_prints_where_it_can_be_reached() -> None:
     assert (status, "Traceback" in err) == (130, False)
 
 
+def test_an_end_while_the_model_is_loading_is_no_error(tmp_path: Path) -> None:
+    long = tmp_path / "long.txt"
+    long.write_text("word " * 6000)
+    with served(COMMAND, "--n-ctx", "8192", "--warm", str(long)) as server:
+        status, err = server.end(signal.SIGINT)
+    assert status == 130
+    (line,) = err.splitlines()
+    assert " INFO " in line
+    assert line.endswith(" was stopped: the server is shutting down.")
+
+
 @pytest.mark.parametrize("command", [COMMAND, INSTALLED], ids=["module", "installed"])
 def test_the_printed_entry_starts_the_same_model_over_stdio(
     command: tuple[str, ...], tmp_path: Path, real_model_path: Path

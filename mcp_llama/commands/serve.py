@@ -9,7 +9,7 @@ from mcp_llama.assembly import server_backend
 from mcp_llama.backends.local import LocalBackend
 from mcp_llama.clients.server import launch
 from mcp_llama.clients.shapes import plain
-from mcp_llama.errors import McpLlamaError
+from mcp_llama.errors import LoadStoppedError, McpLlamaError
 from mcp_llama.models.files import ModelFile, find_model
 from mcp_llama.server.app import SSE_PATH, build_app
 from mcp_llama.server.client_watch import MCP_PATH
@@ -50,6 +50,9 @@ def run_serve(settings: ServeSettings) -> int:
 async def _announce_ready(backend: LocalBackend) -> None:
     try:
         await show_loading(backend)
+    except LoadStoppedError as error:
+        logger.info("%s", error)
+        return
     except McpLlamaError as error:
         # The server stays up: it tells every caller the same, and /health says why.
         logger.error("%s", error)

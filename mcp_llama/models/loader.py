@@ -18,7 +18,7 @@ from mcp_llama.engine.engine import Engine
 from mcp_llama.engine.limits import EngineLimits
 from mcp_llama.engine.metrics import EngineMetrics
 from mcp_llama.engine.model import DecodeAbortedError
-from mcp_llama.errors import McpLlamaError, ModelLoadError, RequestError
+from mcp_llama.errors import LoadStoppedError, McpLlamaError, ModelLoadError, RequestError
 from mcp_llama.models.loadable import LoadableModel
 from mcp_llama.models.source import ModelSource
 
@@ -175,7 +175,7 @@ class ModelLoader:
             self.ended = self._clock()
             self._future.set_result(LoadedModel(name, model, engine))
         except (McpLlamaError, DecodeAbortedError) as error:
-            stopped = ModelLoadError(f"Loading {name} was stopped: the server is shutting down.")
+            stopped = LoadStoppedError(f"Loading {name} was stopped: the server is shutting down.")
             self._future.set_exception(stopped if self._stopped else error)
         except Exception as error:
             # Whatever a native loader raises must reach the callers that wait, not die with the thread.
