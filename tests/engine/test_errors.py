@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from mcp_llama import errors
@@ -13,8 +15,8 @@ from mcp_llama.errors import (
 
 def test_every_error_is_in_the_tree() -> None:
     classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
-    assert len(classes) == 13
     assert all(issubclass(c, McpLlamaError) for c in classes)
+    assert sorted(re.findall(r"\b\w+Error\b", errors.__doc__ or "")) == sorted(c.__name__ for c in classes)
 
 
 def test_too_large_max_tokens_are_refused_with_the_largest_that_fit() -> None:
